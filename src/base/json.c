@@ -1,0 +1,35 @@
+/* See json.h. */
+#include "base/json.h"
+
+int json_parse(struct str text, size_t max, json_t **out, struct err *err)
+{
+    if (text.n > max)
+        return err_set(err, ERR_LIMIT, "JSON of %zu bytes is longer than the %zu allowed", text.n,
+                       max);
+    json_error_t why;
+    json_t *value = json_loadb(text.p, text.n, JSON_REJECT_DUPLICATES, &why);
+    if (!value)
+        return err_set(err, ERR_PARSE, "malformed JSON at line %d, column %d: %s", why.line,
+                       why.column, why.text);
+    *out = value;
+    return 0;
+}
+
+static int append(const char *p, size_t n, void *out)
+{
+    buf_add(out, p, n);
+    return 0;
+}
+
+void json_write(const json_t *value, bool pretty, struct buf *out)
+{
+    size_t flags = JSON_ENCODE_ANY | (pretty ? JSON_INDENT(2) : JSON_COMPACT);
+    json_dump_callback(value, append, out, flags);
+    if (pretty)
+        buf_addc(out, '\n');
+}
+
+const char *json_text(const json_t *object, const char *key)
+{
+    return json_string_value(json_object_get(object, key));
+}

@@ -1,0 +1,19 @@
+/* JSON over jansson, with the checks that every reader of outside bytes needs. Own a value with
+ * jansson's json_auto_t. */
+#ifndef FLAMBE_BASE_JSON_H
+#define FLAMBE_BASE_JSON_H
+
+#include "base/buf.h"
+#include "base/err.h"
+#include "base/str.h"
+#include <jansson.h>
+
+/* Duplicate keys, trailing bytes and more than `max` bytes are errors (ERR_PARSE, with line and
+ * column). The caller owns *out. */
+int json_parse(struct str text, size_t max, json_t **out, struct err *err) MUST_CHECK;
+/* Appends the compact form, or an indented one with a final newline. */
+void json_write(const json_t *value, bool pretty, struct buf *out);
+/* The string member `key` of an object, or NULL where it is absent or no string. */
+const char *json_text(const json_t *object, const char *key);
+
+#endif

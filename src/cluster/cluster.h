@@ -1,0 +1,169 @@
+/* A cluster, from its file to its hosts and back to nothing. The way of a request:
+ *
+ *   spec (the file) → observe (what EC2 has) → plan (a pure function of both, printable)
+ *   → act (journals, then calls; idempotent) → contact (SSH: first contact, set-up) → ready
+ *
+ * Nothing here prints: progress goes to cluster_watch, results to the caller. */
+#ifndef FLAMBE_CLUSTER_CLUSTER_H
+#define FLAMBE_CLUSTER_CLUSTER_H
+
+#include "aws/ec2.h"
+#include "cluster/spec.h"
+#include "ssh/ssh.h"
+
+enum cluster_role { ROLE_ORCHESTRATOR, ROLE_FACTORY };
+const char *cluster_role_name(enum cluster_role r); /* "Orchestrator", "Factory": the tag's value */
+
+/* How far a host is. Set in one place (host.c), which reports each change to the watch. */
+enum host_phase {
+    HOST_PLANNED,    /* not asked for yet */
+    HOST_LAUNCHING,  /* RunInstances is under way */
+    HOST_PENDING,    /* EC2 has it, it has no address or does not run yet */
+    HOST_BOOTING,    /* runs; SSH does not answer yet */
+    HOST_FIRST_CONTACT, /* its host key is being replaced and pinned */
+    HOST_SETTING_UP, /* setup_cmds run */
+    HOST_READY,
+    HOST_FAILED,
+    HOST_STOPPED,
+    HOST_GOING, /* shutting down */
+    HOST_GONE,
+};
+const char *host_phase_name(enum host_phase p); /* "booting" */
+
+struct cluster_host {
+    enum cluster_role role;
+    int index;  /* a factory's number, from 1; 0 for the orchestrator */
+    char *name; /* the Name tag: "mine_factory_1" */
+    char *instance_id, *type, *zone, *public_ip, *private_ip; /* NULL while unknown */
+    enum ec2_state state;
+    usec_t launched;     /* wall time, 0 while unknown */
+    enum host_phase phase;
+    usec_t phase_since;  /* monotonic */
+    char *note;          /* why it failed, the set-up line that runs; or NULL */
+};
+
+struct cluster_hosts {
+    struct cluster_host *items; /* the orchestrators first, then factories by number */
+    size_t count, cap;
+};
+void cluster_hosts_done(struct cluster_hosts *h);
+
+struct cluster_watch {
+    /* The host changed phase or note; `hosts` is the whole cluster as it stands. */
+    void (*host)(void *ctx, const struct cluster_hosts *hosts, size_t index);
+    /* One line about what is being done now: "launching 2 factories". */
+    void (*step)(void *ctx, const char *text);
+    void (*warn)(void *ctx, const char *text);
+    void *ctx;
+};
+
+struct cluster {
+    struct loop *loop;
+    struct aws *aws;
+    const char *state_root; /* fs_state_dir() */
+    struct cluster_watch watch;
+};
+
+/* ---- observe ------------------------------------------------------------------------------ */
+
+/* One DescribeInstances by creator, Purpose and Cluster-Name; terminated ones are left out. */
+int cluster_observe(struct cluster *c, const char *creator, const char *name,
+                    struct cluster_hosts *out, struct err *err) MUST_CHECK;
+
+/* All clusters of this creator (NULL: of everyone) in the region, in one call. */
+struct cluster_summary {
+    char *name, *creator;
+    struct cluster_hosts hosts;
+};
+struct cluster_list {
+    struct cluster_summary *items;
+    size_t count, cap;
+};
+int cluster_observe_all(struct cluster *c, const char *creator, struct cluster_list *out,
+                        struct err *err) MUST_CHECK;
+void cluster_list_done(struct cluster_list *l);
+
+/* ---- plan --------------------------------------------------------------------------------- */
+
+enum plan_verb { PLAN_KEEP, PLAN_CREATE, PLAN_START, PLAN_WAIT /* for one that is shutting down */ };
+
+struct plan_step {
+    enum plan_verb verb;
+    enum cluster_role role;
+    int index;
+    char *instance_id; /* for KEEP, START and WAIT */
+    char *type;
+};
+
+struct plan {
+    char *cluster, *creator, *region;
+    struct plan_step *steps;
+    size_t count, cap;
+    struct strv differences; /* "factories_type: the file says g4dn.xlarge, factory_1 is t3.small" */
+    size_t alive, missing, extra; /* extra: running factories beyond factories_num, kept */
+    double usd_per_hour;          /* of the whole cluster afterwards; < 0: unknown */
+};
+
+/* Pure. ERR_CONFLICT where two orchestrators claim the name (both named, with what to type). */
+int plan_make(const struct cluster_spec *spec, const struct cluster_hosts *actual,
+              const char *region, struct plan *out, struct err *err) MUST_CHECK;
+bool plan_is_empty(const struct plan *p); /* nothing to create, start or wait for */
+void plan_text(const struct plan *p, struct buf *out);
+json_t *plan_json(const struct plan *p);
+void plan_done(struct plan *p);
+
+/* ---- act ---------------------------------------------------------------------------------- */
+
+/* Looks at what the launch needs, side by side: key pair (and whether it is `identity`'s), subnet,
+ * security group, instance types, AMIs. Every problem found is a line in `problems`, with where the
+ * thing does exist (another region, another VPC) and what to type; then ERR_NOT_FOUND or the
+ * gravest code. `launch` gets what acting needs. */
+struct cluster_launch;
+int cluster_preflight(struct cluster *c, const struct cluster_spec *spec, const struct plan *plan,
+                      const struct ssh_identity *identity, struct cluster_launch **launch,
+                      struct strv *problems, struct err *err) MUST_CHECK;
+void cluster_launch_free(struct cluster_launch *l);
+
+/* Carries the plan out and makes every host ready: journalled, resumable at any point by running
+ * again. `launch` may be NULL where the plan creates nothing. Fewer hosts than asked is
+ * ERR_PARTIAL (or the cause's code) with what was kept; hosts shows each host's end. */
+int cluster_up(struct cluster *c, const struct cluster_spec *spec, const struct plan *plan,
+               struct cluster_launch *launch, const struct ssh_identity *identity,
+               struct cluster_hosts *hosts, struct err *err) MUST_CHECK;
+
+/* Terminates everything of the cluster, removes its alarms, waits for `terminated`, then proves by
+ * asking again that no instance, volume or alarm of its is left. */
+struct cluster_down_result {
+    size_t terminated, alarms;
+    bool proven;
+};
+int cluster_down(struct cluster *c, const char *creator, const char *name,
+                 struct cluster_down_result *out, struct err *err) MUST_CHECK;
+
+/* ---- reaching hosts ----------------------------------------------------------------------- */
+
+/* An SSH target for a host, with the pins of this laptop's records. Where this laptop has none, the
+ * instance's console output is read (EC2 vouches for it). ERR_HOST_KEY with what to do where there
+ * is none either. The target's strings live as long as `t`. */
+struct cluster_targets {
+    struct ssh_target *items;
+    size_t count;
+    struct strv strings; /* owns what the items point to */
+};
+int cluster_targets(struct cluster *c, const char *creator, const char *name,
+                    const struct cluster_hosts *hosts, const char *user, int port,
+                    struct cluster_targets *out, struct err *err) MUST_CHECK;
+void cluster_targets_done(struct cluster_targets *t);
+/* The cluster's known_hosts file (OpenSSH format; host alias = instance id). The caller frees. */
+char *cluster_known_hosts_path(struct cluster *c, const char *creator, const char *name);
+/* What a verb needs to reach a cluster without its file: user, port, key, recorded by `up`.
+ * ERR_NOT_FOUND where this laptop never made it. */
+struct cluster_record {
+    char *name, *creator, *region, *username, *key_path, *file_path;
+    int ssh_port;
+};
+int cluster_record_load(struct cluster *c, const char *creator, const char *name,
+                        struct cluster_record *out, struct err *err) MUST_CHECK;
+void cluster_record_done(struct cluster_record *r);
+
+#endif

@@ -1,0 +1,39 @@
+/* What a cluster file (`!AWSCluster`) asks for. The keys are rows in spec.c. */
+#ifndef FLAMBE_CLUSTER_SPEC_H
+#define FLAMBE_CLUSTER_SPEC_H
+
+#include "config/schema.h"
+
+struct cluster_spec {
+    char *path; /* of the file */
+    /* The original's keys, by their names there. */
+    char *name;
+    int factories_num;
+    char *factories_type, *orchestrator_type;
+    int orchestrator_timeout, factories_timeout; /* hours; -1 never, 0 after 5 minutes idle */
+    char *creator;
+    char *key_name; /* the EC2 key pair */
+    char *key;      /* the pem file: '~' expanded, relative paths from the file's directory */
+    struct schema_map tags;
+    char *subnet_id;
+    int volume_size; /* GiB */
+    char *volume_type;
+    char *security_group; /* an id (sg-…) */
+    char *region_name;    /* or NULL: the credentials chain's */
+    char *username;
+    char *orchestrator_ami, *factory_ami; /* or NULL: by SSM parameter */
+    bool dedicated;
+    struct strv setup_cmds;
+    /* ours */
+    int ssh_port;
+};
+
+extern const struct schema cluster_schema;
+
+/* Reads and checks the file. All its errors are in `diags` (initialised here; the caller frees it
+ * on success and failure alike). */
+int cluster_spec_load(const char *path, struct cluster_spec *out, struct diags *diags,
+                      struct err *err) MUST_CHECK;
+void cluster_spec_done(struct cluster_spec *s);
+
+#endif

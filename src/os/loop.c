@@ -1,0 +1,189 @@
+/* See loop.h. */
+#include "os/loop.h"
+#include "base/mem.h"
+#include <stdlib.h>
+#include <unistd.h>
+
+struct loop {
+    uv_loop_t uv;
+    uv_signal_t signals[2]; /* SIGINT, SIGTERM */
+    uv_timer_t wake;        /* bounds the turns of loop_wait */
+    bool signals_open;
+    bool cancelled;
+    int shields;
+    void (*on_cancel)(void *ctx);
+    void *on_cancel_ctx;
+};
+
+struct timer {
+    uv_timer_t uv;
+    void (*fn)(void *ctx);
+    void *ctx;
+};
+
+struct loop *loop_new(void)
+{
+    struct loop *l = mem_alloc(sizeof *l);
+    if (uv_loop_init(&l->uv) != 0 || uv_timer_init(&l->uv, &l->wake) != 0)
+        abort();
+    uv_unref((uv_handle_t *)&l->wake);
+    return l;
+}
+
+static void close_if_open(uv_handle_t *h, void *ctx)
+{
+    (void)ctx;
+    if (!uv_is_closing(h))
+        uv_close(h, NULL);
+}
+
+void loop_free(struct loop *l)
+{
+    if (!l)
+        return;
+    uv_run(&l->uv, UV_RUN_NOWAIT); /* lets closing handles finish and call back */
+    uv_walk(&l->uv, close_if_open, NULL);
+    uv_run(&l->uv, UV_RUN_DEFAULT);
+    uv_loop_close(&l->uv);
+    free(l);
+}
+
+uv_loop_t *loop_uv(struct loop *l)
+{
+    return &l->uv;
+}
+
+const struct clock *loop_clock(const struct loop *l)
+{
+    (void)l;
+    return clock_system();
+}
+
+void loop_cancel(struct loop *l)
+{
+    if (l->cancelled)
+        return;
+    l->cancelled = true;
+    if (l->on_cancel)
+        l->on_cancel(l->on_cancel_ctx);
+}
+
+static void signalled(uv_signal_t *s, int number)
+{
+    (void)number;
+    struct loop *l = s->data;
+    if (l->cancelled)
+        _exit(130);
+    loop_cancel(l);
+}
+
+void loop_catch_signals(struct loop *l, void (*on_cancel)(void *ctx), void *ctx)
+{
+    static const int numbers[2] = {SIGINT, SIGTERM};
+    l->on_cancel = on_cancel;
+    l->on_cancel_ctx = ctx;
+    if (l->signals_open)
+        return;
+    l->signals_open = true;
+    for (int i = 0; i < 2; i++) {
+        uv_signal_init(&l->uv, &l->signals[i]);
+        l->signals[i].data = l;
+        uv_signal_start(&l->signals[i], signalled, numbers[i]);
+        uv_unref((uv_handle_t *)&l->signals[i]);
+    }
+}
+
+bool loop_cancelled(const struct loop *l)
+{
+    return l->cancelled;
+}
+
+void loop_shield(struct loop *l)
+{
+    l->shields++;
+}
+
+void loop_unshield(struct loop *l)
+{
+    l->shields--;
+}
+
+static void woken(uv_timer_t *t)
+{
+    (void)t;
+}
+
+int loop_wait(struct loop *l, bool (*done)(void *ctx), void *ctx, usec_t timeout, struct err *err)
+{
+    const struct clock *clock = loop_clock(l);
+    usec_t start = clock_mono(clock);
+    /* The timer is the one handle that keeps a turn from blocking past the deadline; it is
+     * referenced meanwhile, so that a loop with nothing else to do still waits. */
+    uv_ref((uv_handle_t *)&l->wake);
+    int rc = 0;
+    while (!done(ctx)) {
+        if (l->cancelled && !l->shields) {
+            rc = err_set(err, ERR_CANCELLED, "cancelled");
+            break;
+        }
+        usec_t left = USEC_PER_HOUR;
+        if (timeout != USEC_FOREVER) {
+            left = start + timeout - clock_mono(clock);
+            if (left <= 0) {
+                rc = err_set(err, ERR_TIMEOUT, "timed out");
+                break;
+            }
+            if (left > USEC_PER_HOUR)
+                left = USEC_PER_HOUR;
+        }
+        uv_update_time(&l->uv);
+        uv_timer_start(&l->wake, woken, (uint64_t)((left + USEC_PER_MSEC - 1) / USEC_PER_MSEC), 0);
+        uv_run(&l->uv, UV_RUN_ONCE);
+    }
+    uv_timer_stop(&l->wake);
+    uv_unref((uv_handle_t *)&l->wake);
+    return rc;
+}
+
+static bool never(void *ctx)
+{
+    (void)ctx;
+    return false;
+}
+
+int loop_pause(struct loop *l, usec_t span, struct err *err)
+{
+    struct err why = {0};
+    if (loop_wait(l, never, NULL, span, &why) == -1 && why.code == ERR_CANCELLED)
+        return err_copy(err, &why);
+    return 0;
+}
+
+static void timer_fired(uv_timer_t *t)
+{
+    struct timer *timer = t->data;
+    timer->fn(timer->ctx);
+}
+
+struct timer *timer_start(struct loop *l, usec_t after, void (*fn)(void *ctx), void *ctx)
+{
+    struct timer *t = mem_alloc(sizeof *t);
+    t->fn = fn;
+    t->ctx = ctx;
+    uv_timer_init(&l->uv, &t->uv);
+    t->uv.data = t;
+    uv_update_time(&l->uv);
+    uv_timer_start(&t->uv, timer_fired, (uint64_t)((after + USEC_PER_MSEC - 1) / USEC_PER_MSEC), 0);
+    return t;
+}
+
+static void timer_closed(uv_handle_t *h)
+{
+    free(h->data);
+}
+
+void timer_stop(struct timer *t)
+{
+    if (t)
+        uv_close((uv_handle_t *)&t->uv, timer_closed);
+}
