@@ -67,6 +67,8 @@ int api_fail(struct api_reply *r, int status, const char *code, const char *fmt,
 int api_missing(struct api_reply *r, const char *parameter);       /* 400 MissingParameter */
 int api_bad_value(struct api_reply *r, const char *parameter, const char *value);
 
+/* Writes the whole body of a success, envelope and request id included (each service has its own);
+ * after api_fail() what it has written does not matter. */
 typedef void api_handler(struct world *w, const struct api_request *q, struct api_reply *r);
 
 struct api_action {

@@ -61,6 +61,10 @@ struct host_ops {
      * *out where it no longer runs. */
     int (*adopt)(void *self, const struct host_config *config, const struct host_events *events,
                  struct host **out, struct err *err);
+    /* The same for a machine that does not run, but whose disk is still there: start() then runs it
+     * again. NULL in *out where there is no disk. The method may be NULL: no disk outlives us. */
+    int (*adopt_stopped)(void *self, const struct host_config *config,
+                         const struct host_events *events, struct host **out, struct err *err);
     /* Frees everything of this kind; machines that run go on where `keep`, else are destroyed. */
     void (*close)(void *self, bool keep);
 };

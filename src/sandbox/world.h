@@ -30,8 +30,10 @@ struct world_options {
 /* A new account, seeded: VPC with DNS names, two public subnets in two zones, gateway, routes,
  * security group open to SSH, key pair, AMIs under their public SSM names. */
 struct world *world_new(const struct world_options *o);
-/* The same from world_save()'s JSON; running hosts are adopted, lost ones are terminated or
- * stopped. ERR_PARSE where it is no state of ours: never silently begun anew. */
+/* The same from world_save()'s JSON. Hosts that still run are adopted; EC2 keeps running what ran, so
+ * a machine that was lost meanwhile is started again from its disk, and its instance terminated
+ * (Server.InternalError) where the disk is gone too. ERR_PARSE where it is no state of ours: never
+ * silently begun anew. ERR_CONFLICT where it has instances of another kind than o->kind. */
 int world_load(const struct world_options *o, const json_t *state, struct world **out,
                struct err *err) MUST_CHECK;
 json_t *world_save(const struct world *w);
@@ -40,7 +42,7 @@ void world_close(struct world *w, bool keep_hosts);
 
 void world_advance(struct world *w);
 usec_t world_next_change(const struct world *w); /* wall time, USEC_FOREVER if nothing is due */
-/* "visible-after", "pending-for", "stopping-for" in seconds. */
+/* "visible-after", "pending-for", "stopping-for" in seconds; "vcpu-quota" in vCPUs. */
 int world_set(struct world *w, const char *name, double value, struct err *err) MUST_CHECK;
 
 /* For the operator's commands and the metadata service. */
