@@ -73,10 +73,10 @@ struct ssh_connect_options {
  * fingerprint. After an error the session is dead and waits for ssh_session_free. */
 typedef void ssh_connected_fn(void *ctx, struct ssh_session *s, const struct err *err);
 
-/* Copies the target. */
-struct ssh_session *ssh_connect(struct ssh_pool *pool, const struct ssh_target *target,
-                                const struct ssh_connect_options *o, ssh_connected_fn *done,
-                                void *ctx);
+/* Copies the target. (Not called ssh_connect: libssh exports that name.) */
+struct ssh_session *ssh_session_open(struct ssh_pool *pool, const struct ssh_target *target,
+                                     const struct ssh_connect_options *o, ssh_connected_fn *done,
+                                     void *ctx);
 /* Ends the session and what runs in it, without calling back. NULL is legal. */
 void ssh_session_free(struct ssh_session *s);
 
