@@ -15,6 +15,7 @@
 
 struct world;
 struct faults;
+struct identities;
 
 /* ---- parameters of the Query protocols ----------------------------------------------------- */
 
@@ -29,12 +30,13 @@ void params_free(struct params *p);
 const char *param(const struct params *p, const char *name);
 /* The same with a printf-made name: paramf(p, "Filter.%d.Name", i). */
 const char *paramf(const struct params *p, const char *fmt, ...) PRINTF_LIKE(2, 3);
-/* "NAME.1", "NAME.2", … until one is absent (and "NAME.member.1", … of the other Query services). */
+/* "NAME.1", "NAME.2", … until one is absent (and "NAME.member.1", … of the other Query services).
+ */
 void param_list(const struct params *p, const char *name, struct strv *out);
 bool param_true(const struct params *p, const char *name);
 /* False where the value is present and no whole number within [min, max]. */
-bool param_int(const struct params *p, const char *name, int64_t min, int64_t max,
-               int64_t fallback, int64_t *out);
+bool param_int(const struct params *p, const char *name, int64_t min, int64_t max, int64_t fallback,
+               int64_t *out);
 /* Any parameter whose name starts with the prefix. */
 bool param_any(const struct params *p, const char *prefix);
 /* All of them, as "Name=value" in one canonical order, without those named in `except`
@@ -43,28 +45,43 @@ void params_canonical(const struct params *p, const char *const *except, struct 
 
 /* ---- requests and replies ------------------------------------------------------------------- */
 
+/* How a service is spoken to. */
+enum api_protocol {
+    API_EC2,   /* Query; lists are NAME.1; <Response><Errors>… */
+    API_QUERY, /* Query of STS and CloudWatch; lists are NAME.member.1; <ErrorResponse>… */
+    API_JSON,  /* JSON 1.1; {"__type": …} */
+};
+
 struct api_request {
     const char *action;
     const char *request_id;
-    const char *account;       /* "123456789012" */
+    const char *account; /* "123456789012" */
     const char *user_arn;
-    const struct params *params; /* Query services */
-    const json_t *json;          /* JSON 1.1 services */
-    usec_t now;                  /* wall time */
+    const struct params *params;   /* Query services */
+    const json_t *json;            /* JSON 1.1 services */
+    usec_t now;                    /* wall time */
+    struct identities *identities; /* for sts.c */
+    const char *access_key;        /* of the caller; "" where the action needs no signature */
 };
 
+/* A handler appends to `body` only what is its own: for EC2 what stands between
+ * <ActionResponse><requestId/> and </ActionResponse>, for the other Query services what stands
+ * inside <ActionResult>, for JSON the whole document. server.c writes the envelope. What a handler
+ * appended before it failed is thrown away. */
 struct api_reply {
     int status; /* HTTP's; 200 unless an error is set */
     struct buf body;
     bool failed; /* an error was written */
     char code[64];
+    enum api_protocol protocol; /* set by server.c; zero is EC2 */
+    const char *request_id;     /* or NULL */
 };
 
 /* Writes the error in the shape of the service that is asked; the first error stays. Returns -1. */
 int api_fail(struct api_reply *r, int status, const char *code, const char *fmt, ...)
     PRINTF_LIKE(4, 5);
 /* Usual ones. */
-int api_missing(struct api_reply *r, const char *parameter);       /* 400 MissingParameter */
+int api_missing(struct api_reply *r, const char *parameter); /* 400 MissingParameter */
 int api_bad_value(struct api_reply *r, const char *parameter, const char *value);
 
 /* Writes the whole body of a success, envelope and request id included (each service has its own);
@@ -96,14 +113,24 @@ void xml_time(struct buf *b, const char *name, usec_t wall);
 
 /* ---- faults ---------------------------------------------------------------------------------- */
 
-/* What a fault says about one launch; asked by RunInstances for each zone and type. */
+/* What the faults say about one launch into one zone; asked once by RunInstances, never by a dry
+ * run. It uses up one time of each fault that speaks here. */
 struct fault_launch {
-    const char *code; /* "InsufficientInstanceCapacity", "VcpuLimitExceeded", …, or NULL */
-    int at_most;      /* launch no more than this; -1: no limit */
-    usec_t late_addresses; /* private and public addresses appear this much later */
-    bool never_boots, foreign_host_key;
+    const char *code; /* "InsufficientInstanceCapacity", "VcpuLimitExceeded", or NULL */
+    int status;       /* the code's HTTP status */
+    const char *message;
+    int at_most; /* launch no more than this (below MinCount: no capacity); -1: no limit */
 };
+/* `f` may be NULL: no faults. The strings live until the next call. */
 void faults_for_launch(struct faults *f, const char *type, const char *zone,
                        struct fault_launch *out);
+
+/* What the faults say about one instance; asked once for each that a launch makes. */
+struct fault_instance {
+    usec_t late_addresses; /* its addresses appear this much later than they would */
+    bool never_boots, foreign_host_key;
+};
+void faults_for_instance(struct faults *f, const char *type, const char *zone,
+                         struct fault_instance *out);
 
 #endif
