@@ -165,5 +165,13 @@ struct cluster_record {
 int cluster_record_load(struct cluster *c, const char *creator, const char *name,
                         struct cluster_record *out, struct err *err) MUST_CHECK;
 void cluster_record_done(struct cluster_record *r);
+/* All records of this laptop, sorted by name, then creator: how a bare name finds its creator and
+ * region. None is an empty list. A record that cannot be read is left out. */
+struct cluster_records {
+    struct cluster_record *items;
+    size_t count, cap;
+};
+int cluster_records_list(struct cluster *c, struct cluster_records *out, struct err *err) MUST_CHECK;
+void cluster_records_done(struct cluster_records *r);
 
 #endif
