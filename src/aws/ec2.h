@@ -39,6 +39,7 @@ struct ec2_instance {
     char *lifecycle;       /* "spot", or NULL */
     enum ec2_state state;
     usec_t launched;       /* wall time */
+    int launch_index;      /* AmiLaunchIndex: its place in its RunInstances call, from 0 */
     struct ec2_tag *tags;
     size_t tag_count;
     struct strv security_groups; /* ids */
