@@ -16,12 +16,13 @@ const char *cluster_role_name(enum cluster_role r); /* "Orchestrator", "Factory"
 
 /* How far a host is. Set in one place (host.c), which reports each change to the watch. */
 enum host_phase {
-    HOST_PLANNED,    /* not asked for yet */
-    HOST_LAUNCHING,  /* RunInstances is under way */
-    HOST_PENDING,    /* EC2 has it, it has no address or does not run yet */
-    HOST_BOOTING,    /* runs; SSH does not answer yet */
+    HOST_PLANNED,       /* not asked for yet */
+    HOST_LAUNCHING,     /* RunInstances is under way */
+    HOST_PENDING,       /* EC2 has it, it has no address or does not run yet */
+    HOST_RUNNING,       /* EC2 says that it runs; nobody has asked the host itself */
+    HOST_BOOTING,       /* runs; SSH does not answer yet */
     HOST_FIRST_CONTACT, /* its host key is being replaced and pinned */
-    HOST_SETTING_UP, /* setup_cmds run */
+    HOST_SETTING_UP,    /* setup_cmds run */
     HOST_READY,
     HOST_FAILED,
     HOST_STOPPED,
@@ -32,14 +33,18 @@ const char *host_phase_name(enum host_phase p); /* "booting" */
 
 struct cluster_host {
     enum cluster_role role;
-    int index;  /* a factory's number, from 1; 0 for the orchestrator */
-    char *name; /* the Name tag: "mine_factory_1" */
+    int index; /* a factory's number, from 1; 0 for the orchestrator */
+    /* "mine_factory_1". This is the Name tag too where the host was launched alone; hosts that one
+     * call launched share the tag "mine_factory_1-20", since a call gives all its instances the
+     * same tags, and a host's number is then the first one plus its launch index. */
+    char *name;
     char *instance_id, *type, *zone, *public_ip, *private_ip; /* NULL while unknown */
+    char *image_id, *subnet_id, *key_name;
     enum ec2_state state;
-    usec_t launched;     /* wall time, 0 while unknown */
+    usec_t launched; /* wall time, 0 while unknown */
     enum host_phase phase;
-    usec_t phase_since;  /* monotonic */
-    char *note;          /* why it failed, the set-up line that runs; or NULL */
+    usec_t phase_since; /* monotonic */
+    char *note;         /* why it failed, the set-up line that runs; or NULL */
 };
 
 struct cluster_hosts {
@@ -57,12 +62,19 @@ struct cluster_watch {
     void *ctx;
 };
 
+/* Zeroed, then filled by its owner up to `watch`. */
 struct cluster {
     struct loop *loop;
     struct aws *aws;
     const char *state_root; /* fs_state_dir() */
+    const char *cache_root; /* fs_cache_dir(), for prices; may be NULL */
     struct cluster_watch watch;
+    int deadman_minutes; /* until a host that is not ready powers itself off; 0: DEADMAN_MINUTES */
+    char seen[33];       /* ours: which state of this laptop's records observe() saw */
 };
+
+#define DEADMAN_MINUTES 20 /* from boot to ready; set-up commands get SETUP_MINUTES on top */
+#define SETUP_MINUTES 60   /* all setup_cmds of a host together */
 
 /* ---- observe ------------------------------------------------------------------------------ */
 
@@ -85,7 +97,12 @@ void cluster_list_done(struct cluster_list *l);
 
 /* ---- plan --------------------------------------------------------------------------------- */
 
-enum plan_verb { PLAN_KEEP, PLAN_CREATE, PLAN_START, PLAN_WAIT /* for one that is shutting down */ };
+enum plan_verb {
+    PLAN_KEEP,
+    PLAN_CREATE,
+    PLAN_START, /* one that is stopped */
+    PLAN_WAIT,  /* for one that is stopping: it is started once it has stopped */
+};
 
 struct plan_step {
     enum plan_verb verb;
@@ -99,7 +116,8 @@ struct plan {
     char *cluster, *creator, *region;
     struct plan_step *steps;
     size_t count, cap;
-    struct strv differences; /* "factories_type: the file says g4dn.xlarge, factory_1 is t3.small" */
+    struct strv
+        differences; /* "factories_type: the file says g4dn.xlarge, factory_1 is t3.small" */
     size_t alive, missing, extra; /* extra: running factories beyond factories_num, kept */
     double usd_per_hour;          /* of the whole cluster afterwards; < 0: unknown */
 };
@@ -111,6 +129,9 @@ bool plan_is_empty(const struct plan *p); /* nothing to create, start or wait fo
 void plan_text(const struct plan *p, struct buf *out);
 json_t *plan_json(const struct plan *p);
 void plan_done(struct plan *p);
+/* Fills plan->usd_per_hour: from the cache, from AWS's price list (waiting at most a second), or
+ * from the list prices compiled in. Best effort: it may stay unknown. */
+void cluster_price(struct cluster *c, struct plan *plan);
 
 /* ---- act ---------------------------------------------------------------------------------- */
 
@@ -124,9 +145,17 @@ int cluster_preflight(struct cluster *c, const struct cluster_spec *spec, const 
                       struct strv *problems, struct err *err) MUST_CHECK;
 void cluster_launch_free(struct cluster_launch *l);
 
+/* Ends what an earlier run left between a launch and its answer: the same launches are asked for
+ * again under their own client tokens, so that EC2 answers with the machines it made, or makes them
+ * now. Call it before cluster_observe() where `up` is meant (cluster_up does it too, and then plans
+ * again). *resumed gets the number of machines. */
+int cluster_resume(struct cluster *c, const char *creator, const char *name, size_t *resumed,
+                   struct err *err) MUST_CHECK;
+
 /* Carries the plan out and makes every host ready: journalled, resumable at any point by running
  * again. `launch` may be NULL where the plan creates nothing. Fewer hosts than asked is
- * ERR_PARTIAL (or the cause's code) with what was kept; hosts shows each host's end. */
+ * ERR_PARTIAL (or the cause's code) with what was kept; hosts (initialised here, filled on failure
+ * too) shows each host's end. */
 int cluster_up(struct cluster *c, const struct cluster_spec *spec, const struct plan *plan,
                struct cluster_launch *launch, const struct ssh_identity *identity,
                struct cluster_hosts *hosts, struct err *err) MUST_CHECK;
@@ -146,9 +175,11 @@ int cluster_down(struct cluster *c, const char *creator, const char *name,
  * instance's console output is read (EC2 vouches for it). ERR_HOST_KEY with what to do where there
  * is none either. The target's strings live as long as `t`. */
 struct cluster_targets {
-    struct ssh_target *items;
+    struct ssh_target *items; /* one for each host that has an address, in the hosts' order */
     size_t count;
+    size_t *host_index;  /* which host of the list each one is */
     struct strv strings; /* owns what the items point to */
+    const char **keys;
 };
 int cluster_targets(struct cluster *c, const char *creator, const char *name,
                     const struct cluster_hosts *hosts, const char *user, int port,
@@ -171,7 +202,8 @@ struct cluster_records {
     struct cluster_record *items;
     size_t count, cap;
 };
-int cluster_records_list(struct cluster *c, struct cluster_records *out, struct err *err) MUST_CHECK;
+int cluster_records_list(struct cluster *c, struct cluster_records *out,
+                         struct err *err) MUST_CHECK;
 void cluster_records_done(struct cluster_records *r);
 
 #endif
