@@ -64,10 +64,8 @@ struct api_request {
     const char *access_key;        /* of the caller; "" where the action needs no signature */
 };
 
-/* A handler appends to `body` only what is its own: for EC2 what stands between
- * <ActionResponse><requestId/> and </ActionResponse>, for the other Query services what stands
- * inside <ActionResult>, for JSON the whole document. server.c writes the envelope. What a handler
- * appended before it failed is thrown away. */
+/* A handler writes the whole body of a success (api_handler); api_fail() throws away what was
+ * written and writes the error instead. */
 struct api_reply {
     int status; /* HTTP's; 200 unless an error is set */
     struct buf body;
