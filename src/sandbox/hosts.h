@@ -77,19 +77,32 @@ struct host_driver {
 
 struct host_options {
     struct loop *loop;
-    const char *dir;       /* the sandbox's own directory, for disks and consoles */
-    const char *cache_dir; /* for images */
-    const char *bridge;    /* "flambe0" */
-    const char *network;   /* "10.213.0.0/16": private addresses */
+    const char *dir;            /* the sandbox's own directory, for disks and consoles */
+    const char *cache_dir;      /* for images */
+    const char *bridge;         /* "flambe0" */
+    const char *network;        /* "10.213.0.0/16": private addresses */
     const char *public_network; /* "10.214.0.0/16": public addresses */
-    int imds_port; /* where the sandbox's metadata service listens for the gateway to reach */
+    int ghost_port;             /* where ghosts answer SSH; 0: 22 */
+    usec_t ghost_boot_delay;    /* create to SSH answering */
+    /* What is being made ready, a line at a time (an image takes 40 s the first time); or NULL. */
+    void (*progress)(void *ctx, const char *line);
+    void *progress_ctx;
 };
 
 /* ERR_PERMISSION (not root) or ERR_NOT_FOUND (no LXC, no image) with what to type, and what works
  * without. Both kinds of LXC host come from one opener. */
 int hosts_open_lxc(const struct host_options *o, enum host_kind kind, struct host_driver *out,
                    struct err *err) MUST_CHECK;
-int hosts_open_ghost(const struct host_options *o, struct host_driver *out, struct err *err)
-    MUST_CHECK;
+/* The addresses of a network that are the sandbox's own and belong to no host: the first four, as
+ * in EC2's subnets (the gateway of the hosts, the machine itself), and the last. */
+#define HOSTS_RESERVED_ADDRESSES 4
+/* The gateway's network namespace, where the metadata service listens at 169.254.169.254:80: an
+ * already listening socket for httpd_options.listen_fd. Only with a driver of LXC hosts. */
+int hosts_imds_socket(const struct host_driver *d, int *fd, struct err *err) MUST_CHECK;
+/* Removes whatever an earlier sandbox in o->dir has left behind, however it ended: machines, disks,
+ * mounts, bridge, routes. For `reset`; waits on the loop. Without root only files are removed. */
+int hosts_sweep(const struct host_options *o, struct err *err) MUST_CHECK;
+int hosts_open_ghost(const struct host_options *o, struct host_driver *out,
+                     struct err *err) MUST_CHECK;
 
 #endif
