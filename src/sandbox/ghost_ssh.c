@@ -385,7 +385,7 @@ int ghost_door_open(struct loop *loop, const char *address, int port,
                     const struct ghost_door_ops *ops, void *ctx, struct ghost_door **out,
                     struct err *err)
 {
-    int fd;
+    int fd = -1;
     if (listen_at(address, port, &fd, err) == -1)
         return -1;
     struct ghost_door *d = mem_alloc(sizeof *d);
