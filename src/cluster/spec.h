@@ -30,10 +30,16 @@ struct cluster_spec {
 
 extern const struct schema cluster_schema;
 
+/* EC2 takes 50 tags; the rest are for flambe's own: creator, Purpose, Cluster-Name, Role, Name. */
+#define CLUSTER_USER_TAGS_MAX 40
+
 /* Reads and checks the file. All its errors are in `diags` (initialised here; the caller frees it
- * on success and failure alike). */
+ * on success and failure alike). A file that cannot be read is ERR_FILE with no diagnostics. */
 int cluster_spec_load(const char *path, struct cluster_spec *out, struct diags *diags,
                       struct err *err) MUST_CHECK;
+/* The same from memory; `path` is what the messages call it and what `key` is relative to. */
+int cluster_spec_parse(const char *path, struct str text, struct cluster_spec *out,
+                       struct diags *diags, struct err *err) MUST_CHECK;
 void cluster_spec_done(struct cluster_spec *s);
 
 #endif

@@ -39,6 +39,11 @@ struct yaml_node {
     size_t count;
     struct span at;
     size_t start, end; /* byte offsets in the file, for edits by range */
+    bool bad;          /* already reported: its value means nothing, look at nothing but its place */
+    /* With every alias expanded: values in all, and levels. Both are within the maxima above, so
+     * that a reader may walk the tree without counting. */
+    size_t weight;
+    int height;
 };
 
 struct yaml_file {
@@ -47,10 +52,16 @@ struct yaml_file {
     struct yaml_arena *arena; /* owns all nodes */
 };
 
-/* Adds to diags and fails with ERR_FILE where the text is no good YAML. */
+/* Adds what is wrong to diags. Fails with ERR_FILE where the text cannot be read as YAML or passes
+ * a maximum. What leaves the rest readable (a duplicate key, a merge key, an unknown alias, a number
+ * that is too large) is added too, but returns 0, so that the reader of the keys can add what it
+ * finds: finish with diags_check(). */
 int yaml_parse(struct str text, struct diags *diags, struct yaml_file *out, struct err *err)
     MUST_CHECK;
 void yaml_done(struct yaml_file *f);
+/* What a plain scalar of this text is: fills kind, boolean, integer and real from text and text_len.
+ * False where it is a number that does not fit. */
+bool yaml_resolve_plain(struct yaml_node *n);
 /* The value of a map's key, or NULL. */
 struct yaml_node *yaml_get(const struct yaml_node *map, const char *key);
 
