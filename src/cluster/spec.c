@@ -296,7 +296,9 @@ static char *hours(int timeout, bool given)
     const char *whose = given ? "" : ", the default";
     if (timeout < 0)
         return mem_printf("-1 (never%s)", whose);
-    return mem_printf("%d (%s%s)", timeout, timeout ? "hours" : "5 minutes", whose);
+    if (timeout == 0)
+        return mem_printf("0 (5 minutes%s)", whose);
+    return mem_printf("%d hour%s%s", timeout, timeout == 1 ? "" : "s", whose);
 }
 
 /* The original's rule: factories without an orchestrator are of no use, and cost money. */
@@ -315,7 +317,7 @@ static void check_timeouts(const struct rules *r)
     AUTO_FREE char *its = hours(orchestrator, true);
     diags_add(
         r->diags, at,
-        mem_printf("the factories would outlive the orchestrator: factories_timeout is %s, "
+        mem_printf("the factories would outlive the orchestrator: factories_timeout is %s; "
                    "orchestrator_timeout is %s",
                    theirs, its),
         mem_printf("write 'factories_timeout: %d', or 'orchestrator_timeout: -1'", orchestrator));
@@ -337,7 +339,7 @@ static void check_volume(const struct rules *r)
             (size >= volume_bounds[i].min && size <= volume_bounds[i].max))
             continue;
         diags_add(r->diags, r->spans[KEY_VOLUME_SIZE],
-                  mem_printf("an %s volume cannot have %d GiB", r->spec->volume_type, size),
+                  mem_printf("a volume of type %s cannot have %d GiB", r->spec->volume_type, size),
                   mem_printf("allowed for %s: %d to %d GiB", r->spec->volume_type,
                              volume_bounds[i].min, volume_bounds[i].max));
     }
@@ -460,6 +462,8 @@ static void read_document(const struct yaml_file *file, struct cluster_spec *spe
         diags_add(diags, file->documents[1]->at, mem_dup("a second document in a cluster's file"),
                   mem_dup("remove the '---' above it, or put it into a file of its own"));
     if (!check_document_tag(root, diags))
+        return;
+    if (!root->tag && root->kind != YAML_MAP)
         return;
     struct span spans[KEY_COUNT];
     schema_read(&cluster_schema, root, diags, spec, spans);

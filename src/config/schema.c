@@ -47,9 +47,9 @@ const char *schema_type_name(enum schema_type t)
 
 /* ---- what was written where something else was wanted ---------------------------------------- */
 
-static bool is_whole(double d)
+static bool fits_int(double d)
 {
-    return d >= INT_MIN && d <= INT_MAX && floor(d) == d;
+    return d >= INT_MIN && d <= INT_MAX;
 }
 
 /* What to type instead, where that can be told from the value; else NULL. */
@@ -61,8 +61,8 @@ static char *guess_scalar(const struct reader *r, const struct yaml_node *n)
          (r->key->type == SCHEMA_BOOL && plain.kind == YAML_BOOL) ||
          (r->key->type == SCHEMA_NUMBER && (plain.kind == YAML_INT || plain.kind == YAML_FLOAT))))
         return mem_printf("remove the quotes: '%s: %s'", r->name, n->text);
-    if (r->key->type == SCHEMA_INT && n->kind == YAML_FLOAT && is_whole(n->real))
-        return mem_printf("write '%s: %d'", r->name, (int)n->real);
+    if (r->key->type == SCHEMA_INT && n->kind == YAML_FLOAT && fits_int(n->real))
+        return mem_printf("write a whole number, such as '%s: %d'", r->name, (int)ceil(n->real));
     return NULL;
 }
 
@@ -100,7 +100,10 @@ static char *fix_for(const struct reader *r, const struct yaml_node *n)
     case SCHEMA_STRING_MAP:
         return mem_dup("write each entry on a line of its own, indented: 'key: value'");
     default:
-        return example ? mem_printf("for example '%s: %s'", r->name, example) : NULL;
+        if (example)
+            return mem_printf("for example '%s: %s'", r->name, example);
+        return mem_dup(n->kind == YAML_NULL ? "write a value, or remove the line"
+                                            : "if it is meant as text, put it in quotes");
     }
 }
 
@@ -131,19 +134,29 @@ static bool has_no_place(const struct reader *r, const struct yaml_node *n)
     return true;
 }
 
+/* The candidate that was meant, or NULL: more of the word must be right than wrong. */
+static const char *suggest(const char *word, const char *const *candidates, size_t count)
+{
+    const char *near = str_nearest(word, candidates, count);
+    return near && str_distance(word, near) * 2 <= strlen(word) ? near : NULL;
+}
+
 /* ---- strings --------------------------------------------------------------------------------- */
 
-static bool has_control(struct str s, bool multiline)
+/* The first of them, in words, or NULL. */
+static const char *find_control(struct str s, bool multiline)
 {
     for (size_t i = 0; i < s.n; i++) {
         unsigned char c = (unsigned char)s.p[i];
         if (multiline && (c == '\n' || c == '\t'))
             continue;
         bool c1 = c == 0xc2 && i + 1 < s.n && ((unsigned char)s.p[i + 1] & 0xe0) == 0x80;
+        if (c == '\n' || c == '\t')
+            return c == '\n' ? "a line break" : "a tab";
         if (c < 0x20 || c == 0x7f || c1)
-            return true;
+            return "a control character";
     }
-    return false;
+    return NULL;
 }
 
 static size_t characters(const char *s)
@@ -173,16 +186,14 @@ static bool check_text(const struct reader *r, const struct yaml_node *n, bool m
         wrong_type(r, n, "text");
         return false;
     }
-    if (has_control(text_of(n), multiline)) {
-        bool line_break = memchr(n->text, '\n', n->text_len);
-        if (speaking(r->diags))
-            diags_add(r->diags, n->at,
-                      mem_printf("'%s' holds %s", r->name,
-                                 line_break ? "a line break" : "a control character"),
-                      mem_dup(line_break ? "write it on one line" : "remove it"));
-        return false;
-    }
-    return true;
+    const char *control = find_control(text_of(n), multiline);
+    if (!control)
+        return true;
+    if (speaking(r->diags))
+        diags_add(
+            r->diags, n->at, mem_printf("'%s' holds %s", r->name, control),
+            mem_dup(memchr(n->text, '\n', n->text_len) ? "write it on one line" : "remove it"));
+    return false;
 }
 
 static bool matches(const char *text, const char *pattern)
@@ -206,7 +217,7 @@ static bool check_choice(const struct reader *r, const struct yaml_node *n)
     }
     if (!speaking(r->diags))
         return false;
-    const char *near = str_nearest(n->text, r->key->choices, count);
+    const char *near = suggest(n->text, r->key->choices, count);
     AUTO_FREE char *shown = diag_quote(text_of(n));
     diags_add(r->diags, n->at, mem_printf("'%s' cannot be %s", r->name, shown),
               near ? mem_printf("did you mean '%s'? allowed: %s", near, buf_text(&list))
@@ -320,13 +331,13 @@ static bool check_entry_key(const struct reader *r, const struct yaml_node *key)
 {
     if (has_no_place(r, key))
         return false;
-    bool control = has_control(text_of(key), false);
+    const char *control = find_control(text_of(key), false);
     if (key->text_len > 0 && !control)
         return true;
     if (speaking(r->diags))
         diags_add(r->diags, key->at,
-                  mem_printf("a key of '%s' %s", r->name,
-                             control ? "holds a control character" : "is empty"),
+                  control ? mem_printf("a key of '%s' holds %s", r->name, control)
+                          : mem_printf("a key of '%s' is empty", r->name),
                   mem_dup(control ? "remove it" : "write a name, or remove the line"));
     return false;
 }
@@ -435,7 +446,7 @@ static size_t nearest_key(const struct schema *s, const char *name)
     const char **names = mem_array(s->count + 1, sizeof *names);
     for (size_t i = 0; i < s->count; i++)
         names[i] = s->keys[i].name;
-    const char *near = str_nearest(name, names, s->count);
+    const char *near = suggest(name, names, s->count);
     free(names);
     return near ? index_of(s, str_of(near)) : s->count;
 }
@@ -449,18 +460,23 @@ static char *all_keys(const struct schema *s)
     return buf_take(&b);
 }
 
-/* Marks the key that was meant as seen, so that it is not also reported as missing. */
+/* Marks the key that was meant as seen, so that it is not also reported as missing. The list of
+ * what is allowed is given once for a map. */
 static void unknown_key(const struct schema *s, const struct yaml_node *key, struct diags *diags,
-                        bool *seen)
+                        bool *seen, bool *listed)
 {
     if (!speaking(diags))
         return;
     AUTO_FREE char *shown = diag_quote(text_of(key));
     size_t near = nearest_key(s, key->text);
-    char *fix =
-        near < s->count ? mem_printf("did you mean '%s'?", s->keys[near].name) : all_keys(s);
-    if (near < s->count)
+    char *fix = NULL;
+    if (near < s->count) {
         seen[near] = true;
+        fix = mem_printf("did you mean '%s'?", s->keys[near].name);
+    } else if (!*listed) {
+        *listed = true;
+        fix = all_keys(s);
+    }
     diags_add(diags, key->at, mem_printf("unknown key %s", shown), fix);
 }
 
@@ -507,11 +523,12 @@ void schema_read(const struct schema *s, const struct yaml_node *map, struct dia
         return;
     }
     AUTO_FREE bool *seen = mem_array(s->count + 1, sizeof *seen);
+    bool listed = false;
     for (size_t i = 0; i < map->count; i++) {
         const struct yaml_pair *pair = &map->pairs[i];
         size_t at = index_of(s, text_of(pair->key));
         if (at == s->count) {
-            unknown_key(s, pair->key, diags, seen);
+            unknown_key(s, pair->key, diags, seen, &listed);
             continue;
         }
         seen[at] = true;

@@ -112,11 +112,13 @@ static struct span span_at(const yaml_mark_t *mark)
     return (struct span){(int)mark->line + 1, (int)mark->column + 1, 0};
 }
 
+#define LENGTH_MAX 1000 /* a longer mark is of no use, and looking for its end is not free */
+
 /* Characters from `start` to the line's end, or to the first white space where `word` is set. */
 static int length_on_line(const struct builder *b, size_t start, bool word)
 {
     int n = 0;
-    for (size_t i = start; i < b->text.n; i++) {
+    for (size_t i = start; i < b->text.n && n < LENGTH_MAX; i++) {
         char c = b->text.p[i];
         if (c == '\n' || c == '\r' || (word && (c == ' ' || c == '\t' || c == ',')))
             break;
@@ -219,7 +221,8 @@ static void settle_tag(struct builder *b, struct yaml_node *n, const char *tag)
         return;
     }
     n->tag = arena_dup(b->file.arena, tag, strlen(tag));
-    if (n->kind != YAML_LIST && n->kind != YAML_MAP)
+    bool empty = n->kind == YAML_NULL && n->text_len == 0;
+    if (n->kind != YAML_LIST && n->kind != YAML_MAP && !empty)
         n->kind = YAML_STRING;
 }
 
@@ -245,7 +248,7 @@ static int on_scalar(struct builder *b, const yaml_event_t *event)
     if (wrong && n->kind != YAML_STRING) {
         AUTO_FREE char *shown = diag_quote(text_of(n));
         report(b, n, mem_printf("%s %s", shown, wrong),
-               mem_dup("if it is meant as text, put it in quotes"));
+               mem_dup("write a smaller number, or, if it is text, put it in quotes"));
     }
     name_anchor(b, (const char *)event->data.scalar.anchor, n);
     return attach(b, n);
@@ -523,7 +526,7 @@ struct yaml_node *yaml_get(const struct yaml_node *map, const char *key)
 const char *yaml_kind_name(enum yaml_kind k)
 {
     static const char *const names[] = {
-        [YAML_NULL] = "nothing",       [YAML_BOOL] = "true or false",
+        [YAML_NULL] = "nothing",       [YAML_BOOL] = "a truth value",
         [YAML_INT] = "a whole number", [YAML_FLOAT] = "a number with a fraction",
         [YAML_STRING] = "text",        [YAML_LIST] = "a list",
         [YAML_MAP] = "a map of keys",

@@ -101,9 +101,7 @@ static bool check_characters(struct str text, struct diags *diags)
             diags_add(diags, at,
                       mem_printf("an invisible character, U+%04X%s", (unsigned)c.code,
                                  separator ? ", a line separator" : ""),
-                      mem_dup(separator ? "replace it by an ordinary line break"
-                                        : "remove it; inside double quotes, write it as an escape "
-                                          "such as \"\\e\" or \"\\x07\""));
+                      mem_dup(separator ? "replace it by an ordinary line break" : "remove it"));
         }
         i += c.bytes;
     }
@@ -133,7 +131,7 @@ static const struct {
      "this quote is never closed", "close it with the same quote"},
     {"found unexpected document indicator", "while scanning a quoted scalar", true,
      "this quote is never closed", "close it with the same quote"},
-    {"could not find expected ':'", "while scanning a simple key", false,
+    {"could not find expected ':'", "while scanning a simple key", true,
      "a key without ': ' behind it", "write 'key: value', with a space behind the colon"},
     {"mapping values are not allowed in this context", NULL, false,
      "a ':' where no key can be: the line is indented too far, or the value holds ': '",
