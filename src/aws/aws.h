@@ -49,8 +49,8 @@ struct aws_identity {
     char *account, *arn, *user_id;
 };
 struct aws_call *sts_get_caller_identity(struct aws *aws);
-int sts_get_caller_identity_end(struct aws_call *c, struct aws_identity *out, struct err *err)
-    MUST_CHECK;
+int sts_get_caller_identity_end(struct aws_call *c, struct aws_identity *out,
+                                struct err *err) MUST_CHECK;
 void aws_identity_done(struct aws_identity *i);
 
 /* SSM GetParameters: up to 10 names in one call. *values gets `count` owned strings, NULL for a
@@ -71,10 +71,15 @@ struct aws_call *cloudwatch_put_idle_alarm(struct aws *aws, const struct cloudwa
 int cloudwatch_put_idle_alarm_end(struct aws_call *c, struct err *err) MUST_CHECK;
 /* All alarm names that start with the prefix (DescribeAlarms, paginated). */
 struct aws_call *cloudwatch_describe_alarms(struct aws *aws, const char *name_prefix);
-int cloudwatch_describe_alarms_end(struct aws_call *c, struct strv *names, struct err *err)
-    MUST_CHECK;
+int cloudwatch_describe_alarms_end(struct aws_call *c, struct strv *names,
+                                   struct err *err) MUST_CHECK;
 /* Any number of names (split by 100). Names that do not exist are fine. */
 struct aws_call *cloudwatch_delete_alarms(struct aws *aws, const char *const *names, size_t count);
 int cloudwatch_delete_alarms_end(struct aws_call *c, struct err *err) MUST_CHECK;
+
+/* The price list: US dollars an hour of an instance type in this client's region, on demand, Linux,
+ * shared tenancy. ERR_NOT_FOUND where the list has none. It changes rarely: callers cache it. */
+struct aws_call *pricing_on_demand(struct aws *aws, const char *type);
+int pricing_on_demand_end(struct aws_call *c, double *usd_per_hour, struct err *err) MUST_CHECK;
 
 #endif

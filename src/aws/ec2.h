@@ -16,30 +16,30 @@ struct ec2_filter {
     const char *const *values;
     size_t count;
 };
-#define EC2_FILTER(n, ...)                                                                         \
-    ((struct ec2_filter){.name = (n),                                                              \
-                         .values = (const char *const[]){__VA_ARGS__},                             \
+#define EC2_FILTER(n, ...)                                             \
+    ((struct ec2_filter){.name = (n),                                  \
+                         .values = (const char *const[]){__VA_ARGS__}, \
                          .count = COUNT_OF(((const char *const[]){__VA_ARGS__}))})
 
 enum ec2_state { /* InstanceState's low byte: 0 pending … 80 stopped */
-    EC2_PENDING,
-    EC2_RUNNING,
-    EC2_SHUTTING_DOWN,
-    EC2_TERMINATED,
-    EC2_STOPPING,
-    EC2_STOPPED,
-    EC2_STATE_UNKNOWN,
+                 EC2_PENDING,
+                 EC2_RUNNING,
+                 EC2_SHUTTING_DOWN,
+                 EC2_TERMINATED,
+                 EC2_STOPPING,
+                 EC2_STOPPED,
+                 EC2_STATE_UNKNOWN,
 };
 const char *ec2_state_name(enum ec2_state s);
 
 struct ec2_instance {
     char *id, *type, *image_id, *key_name, *subnet_id, *vpc_id, *zone, *client_token;
     char *public_ip, *private_ip, *public_dns, *private_dns;
-    char *state_reason;    /* "Client.UserInitiatedShutdown: …" */
-    char *lifecycle;       /* "spot", or NULL */
+    char *state_reason; /* "Client.UserInitiatedShutdown: …" */
+    char *lifecycle;    /* "spot", or NULL */
     enum ec2_state state;
-    usec_t launched;       /* wall time */
-    int launch_index;      /* AmiLaunchIndex: its place in its RunInstances call, from 0 */
+    usec_t launched;  /* wall time */
+    int launch_index; /* AmiLaunchIndex: its place in its RunInstances call, from 0 */
     struct ec2_tag *tags;
     size_t tag_count;
     struct strv security_groups; /* ids */
@@ -55,8 +55,8 @@ void ec2_instances_done(struct ec2_instances *l);
 /* All pages, MaxResults 1000. */
 struct aws_call *ec2_describe_instances(struct aws *aws, const struct ec2_filter *filters,
                                         size_t count);
-int ec2_describe_instances_end(struct aws_call *c, struct ec2_instances *out, struct err *err)
-    MUST_CHECK;
+int ec2_describe_instances_end(struct aws_call *c, struct ec2_instances *out,
+                               struct err *err) MUST_CHECK;
 
 struct ec2_run {
     const char *image_id, *type, *key_name, *subnet_id;
@@ -64,7 +64,7 @@ struct ec2_run {
     size_t security_group_count;
     const char *client_token; /* up to 64 ASCII characters */
     int min_count, max_count;
-    struct str user_data; /* raw, up to 16 KB; encoded here */
+    struct str user_data;       /* raw, up to 16 KB; encoded here */
     const struct ec2_tag *tags; /* put on the instances and their volumes */
     size_t tag_count;
     const char *root_device; /* from the image: "/dev/sda1" */
@@ -82,8 +82,8 @@ void ec2_run_encode(const struct ec2_run *r, struct buf *body);
 struct aws_call *ec2_run_instances(struct aws *aws, struct str body);
 /* *out: what was launched. Codes: ERR_CAPACITY, ERR_QUOTA, ERR_PERMISSION, ERR_NOT_FOUND…;
  * err->origin keeps EC2's own. */
-int ec2_run_instances_end(struct aws_call *c, struct ec2_instances *out, struct err *err)
-    MUST_CHECK;
+int ec2_run_instances_end(struct aws_call *c, struct ec2_instances *out,
+                          struct err *err) MUST_CHECK;
 
 /* Any number (split by 1000). Ids that no longer exist are left out and the rest is tried again. */
 struct aws_call *ec2_terminate_instances(struct aws *aws, const char *const *ids, size_t count);
@@ -134,8 +134,8 @@ struct ec2_subnets {
 };
 struct aws_call *ec2_describe_subnets(struct aws *aws, const struct ec2_filter *filters,
                                       size_t count);
-int ec2_describe_subnets_end(struct aws_call *c, struct ec2_subnets *out, struct err *err)
-    MUST_CHECK;
+int ec2_describe_subnets_end(struct aws_call *c, struct ec2_subnets *out,
+                             struct err *err) MUST_CHECK;
 void ec2_subnets_done(struct ec2_subnets *l);
 
 struct ec2_ip_permission {
@@ -168,8 +168,8 @@ struct ec2_key_pairs {
 };
 struct aws_call *ec2_describe_key_pairs(struct aws *aws, const struct ec2_filter *filters,
                                         size_t count);
-int ec2_describe_key_pairs_end(struct aws_call *c, struct ec2_key_pairs *out, struct err *err)
-    MUST_CHECK;
+int ec2_describe_key_pairs_end(struct aws_call *c, struct ec2_key_pairs *out,
+                               struct err *err) MUST_CHECK;
 void ec2_key_pairs_done(struct ec2_key_pairs *l);
 
 struct ec2_volume {
@@ -182,8 +182,8 @@ struct ec2_volumes {
 };
 struct aws_call *ec2_describe_volumes(struct aws *aws, const struct ec2_filter *filters,
                                       size_t count);
-int ec2_describe_volumes_end(struct aws_call *c, struct ec2_volumes *out, struct err *err)
-    MUST_CHECK;
+int ec2_describe_volumes_end(struct aws_call *c, struct ec2_volumes *out,
+                             struct err *err) MUST_CHECK;
 void ec2_volumes_done(struct ec2_volumes *l);
 
 /* Names of all regions that the account may use. */
