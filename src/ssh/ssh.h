@@ -31,8 +31,8 @@ bool ssh_identity_matches_ec2(const struct ssh_identity *id, const char *fingerp
 
 /* A fresh ed25519 key pair: *private_pem is an OpenSSH private key file (wiped by its owner),
  * *public_line is "ssh-ed25519 AAAA…". */
-int ssh_keygen_ed25519(struct buf *private_pem, struct buf *public_line, struct err *err)
-    MUST_CHECK;
+int ssh_keygen_ed25519(struct buf *private_pem, struct buf *public_line,
+                       struct err *err) MUST_CHECK;
 /* Whether the line is "TYPE BASE64[ COMMENT]" of a key that parses; what a host says is hostile. */
 bool ssh_public_line_valid(struct str line);
 /* "SHA256:…" of a public line; the caller frees; NULL if malformed. */
