@@ -36,6 +36,7 @@ static const struct {
     [ERR_CANCELLED] = {"cancelled", 130, false},
 };
 
+PRINTF_LIKE(3, 0)
 static void set_va(struct err *err, enum err_code code, const char *fmt, va_list ap)
 {
     err->code = code;
