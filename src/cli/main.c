@@ -1,8 +1,7 @@
-/* flambe: see cli/commands.c for the verbs. */
-#include <stdio.h>
+/* flambe: see cli/cli.c for the way in and cli/commands.c for the verbs. */
+#include "cli/cli.h"
 
-int main(void)
+int main(int argc, char **argv)
 {
-    puts("flambe " FLAMBE_VERSION);
-    return 0;
+    return cli_main(argc, argv);
 }

@@ -1,0 +1,149 @@
+/* flambe status: one cluster's hosts, or all clusters of mine in the region. */
+#include "base/mem.h"
+#include "cli/commands.h"
+#include "cli/hosttable.h"
+#include "cli/session.h"
+#include "cli/text.h"
+#include <stdlib.h>
+#include <string.h>
+
+static size_t result_width(const struct cli *cli)
+{
+    size_t width, height;
+    struct console out = {.fd = cli->out.fd, .tty = cli->out.tty};
+    console_size(&out, &width, &height);
+    return cli->out.tty ? width : 0; /* a file or a pipe gets whole lines */
+}
+
+static void show_hosts(struct cli *cli, const char *name, const char *creator, const char *region,
+                       const struct cluster_hosts *hosts)
+{
+    AUTO_BUF struct buf counts = {0}, head = {0}, clean = {0};
+    hostview_counts(hosts, &counts);
+    buf_addf(&head, "'%s' of %s in %s: %zu %s%s%s", name, creator, region, hosts->count,
+             hosts->count == 1 ? "host" : "hosts", hosts->count ? ", " : "", buf_text(&counts));
+    text_clean(buf_view(&head), false, &clean);
+    output_printf(&cli->out, "%s\n", buf_text(&clean));
+    if (!hosts->count)
+        return;
+    AUTO_STRV struct strv lines = {0};
+    hosttable_status(name, hosts, clock_wall(clock_system()), result_width(cli), cli->out.color,
+                     &lines);
+    AUTO_FREE char *text = strv_join(&lines, "\n");
+    output_printf(&cli->out, "%s\n", text);
+}
+
+static json_t *cluster_json(const char *name, const char *creator, const char *region,
+                            const struct cluster_hosts *hosts)
+{
+    return json_pack("{s:s, s:s, s:s, s:o}", "cluster", name, "creator", creator, "region", region,
+                     "hosts", hosts_json(hosts));
+}
+
+static int one(struct session *s, const char *word, struct err *err)
+{
+    struct target t = {0};
+    if (target_open(s, word, &t, err) == -1)
+        return -1;
+    struct cluster_hosts hosts = {0};
+    int rc = cluster_observe(&s->cluster, t.creator, t.name, &hosts, err);
+    const char *region = aws_region(s->cluster.aws);
+    if (rc == 0 && s->cli->json)
+        output_json(&s->cli->out, cluster_json(t.name, t.creator, region, &hosts));
+    else if (rc == 0)
+        show_hosts(s->cli, t.name, t.creator, region, &hosts);
+    cluster_hosts_done(&hosts);
+    target_done(&t);
+    return rc;
+}
+
+/* The creators that this laptop's clusters have: who "me" is. */
+static int my_creators(struct session *s, struct strv *out, struct err *err)
+{
+    if (s->cli->opt.creator) {
+        strv_add(out, s->cli->opt.creator);
+        return 0;
+    }
+    struct cluster_records records = {0};
+    if (cluster_records_list(&s->cluster, &records, err) == -1)
+        return -1;
+    for (size_t i = 0; i < records.count; i++)
+        if (!strv_has(out, records.items[i].creator))
+            strv_add(out, records.items[i].creator);
+    cluster_records_done(&records);
+    return 0;
+}
+
+static bool is_mine(const struct strv *creators, const struct cluster_summary *c)
+{
+    return !creators->count || (c->creator && strv_has(creators, c->creator));
+}
+
+static int all(struct session *s, struct err *err)
+{
+    struct cli *cli = s->cli;
+    AUTO_STRV struct strv creators = {0};
+    if (!cli->opt.all && my_creators(s, &creators, err) == -1)
+        return -1;
+    if (session_connect(s, NULL, err) == -1)
+        return -1;
+    struct cluster_list list = {0};
+    if (cluster_observe_all(&s->cluster, creators.count == 1 ? creators.items[0] : NULL, &list,
+                            err) == -1)
+        return -1;
+    const char *region = aws_region(s->cluster.aws);
+    json_t *clusters = json_array();
+    size_t shown = 0;
+    for (size_t i = 0; i < list.count; i++) {
+        const struct cluster_summary *c = &list.items[i];
+        if (!is_mine(&creators, c))
+            continue;
+        const char *creator = c->creator ? c->creator : "nobody";
+        if (cli->json)
+            json_array_append_new(clusters, cluster_json(c->name, creator, region, &c->hosts));
+        else
+            show_hosts(cli, c->name, creator, region, &c->hosts);
+        shown++;
+    }
+    if (cli->json)
+        output_json(&cli->out, json_pack("{s:s, s:O}", "region", region, "clusters", clusters));
+    else if (!shown)
+        output_printf(&cli->out, "no clusters%s in %s\n", creators.count ? " of yours" : "",
+                      region);
+    json_decref(clusters);
+    cluster_list_done(&list);
+    return 0;
+}
+
+static int run(struct cli *cli, struct err *err)
+{
+    struct session s;
+    session_init(&s, cli);
+    int rc = cli->args.count ? one(&s, cli->args.items[0], err) : all(&s, err);
+    session_done(&s);
+    return rc;
+}
+
+static const struct option_row options[] = {
+    OPTION_CREATOR,
+    {"all", 'a', OPTION_FLAG, NULL, NULL, "show everyone's clusters, not only mine",
+     offsetof(struct cli_options, all)},
+};
+
+static const char *const examples[] = {"flambe status", "flambe status mine -o json", NULL};
+
+const struct command cmd_status = {
+    .name = "status",
+    .usage = "[CLUSTER]",
+    .summary = "show a cluster's hosts, or all clusters of mine in the region",
+    .help =
+        "CLUSTER is a name or a cluster file. Without it all of my clusters in the region are "
+        "shown: those whose creator is one that this machine made clusters for, or --creator's. "
+        "Where this machine has made none, everyone's are shown, as with --all.",
+    .examples = examples,
+    .options = options,
+    .option_count = COUNT_OF(options),
+    .max = 1,
+    .complete = "cluster",
+    .run = run,
+};

@@ -1,0 +1,238 @@
+/* flambe FILE, flambe up FILE: makes the cluster, or what is missing of it. */
+#include "base/mem.h"
+#include "cli/commands.h"
+#include "cli/hosttable.h"
+#include "cli/plan_view.h"
+#include "cli/text.h"
+#include <unistd.h>
+
+struct up {
+    struct cli *cli;
+    const char *path;
+    struct planned planned;
+    struct ssh_identity *identity;
+    struct cluster_launch *launch;
+    usec_t began;
+};
+
+static size_t count_steps(const struct plan *p, enum plan_verb verb)
+{
+    size_t n = 0;
+    for (size_t i = 0; i < p->count; i++)
+        n += p->steps[i].verb == verb;
+    return n;
+}
+
+static void show_plan(struct up *u)
+{
+    AUTO_BUF struct buf text = {0}, clean = {0};
+    plan_text(&u->planned.plan, &text);
+    text_clean(buf_view(&text), true, &clean);
+    console_lines(&u->cli->screen, buf_view(&clean));
+}
+
+static void question(const struct plan *p, struct buf *out)
+{
+    size_t make = count_steps(p, PLAN_CREATE);
+    size_t start = count_steps(p, PLAN_START) + count_steps(p, PLAN_WAIT);
+    if (make)
+        buf_addf(out, "make %s %zu %s", make == 1 ? "this" : "these", make,
+                 make == 1 ? "machine" : "machines");
+    if (start)
+        buf_addf(out, "%sstart %zu stopped %s", make ? " and " : "", start,
+                 start == 1 ? "machine" : "machines");
+    const char *price = price_text(p->usd_per_hour);
+    if (*price)
+        buf_addf(out, ", %s%s", price, p->alive || p->extra ? " for the whole cluster" : "");
+    buf_addc(out, '?');
+}
+
+static void show_problems(struct cli *cli, const struct strv *problems)
+{
+    json_t *list = json_array();
+    for (size_t i = 0; i < problems->count; i++) {
+        AUTO_BUF struct buf line = {0};
+        text_styled(STYLE_RED, cli->screen.color, STR("flambe:"), &line);
+        buf_addc(&line, ' ');
+        text_clean(str_of(problems->items[i]), true, &line);
+        console_line(&cli->screen, "%s", buf_text(&line));
+        json_array_append_new(list, json_string(problems->items[i]));
+    }
+    if (problems->count && !cli->error_details)
+        cli->error_details = json_pack("{s:O}", "problems", list);
+    json_decref(list);
+}
+
+/* Comes before the question: a plan that cannot be carried out is not worth an answer. */
+static int preflight(struct up *u, struct err *err)
+{
+    struct cluster *c = &u->planned.session.cluster;
+    struct live *live = live_new(c->loop, &u->cli->screen, u->planned.spec.name);
+    if (u->cli->screen.tty) {
+        live_watch(live, &c->watch);
+        live_step(live, "looking at what the launch needs");
+    }
+    AUTO_STRV struct strv problems = {0};
+    int rc = cluster_preflight(c, &u->planned.spec, &u->planned.plan, u->identity, &u->launch,
+                               &problems, err);
+    c->watch = (struct cluster_watch){0};
+    live_free(live);
+    show_problems(u->cli, &problems);
+    return rc;
+}
+
+/* *go is false where the user said no. */
+static int decide(struct up *u, bool *go, struct err *err)
+{
+    struct cli *cli = u->cli;
+    const struct plan *plan = &u->planned.plan;
+    *go = true;
+    if (plan_is_empty(plan)) {
+        if (plan->differences.count || plan->extra || cli->opt.verbose)
+            show_plan(u);
+        return 0;
+    }
+    show_plan(u);
+    AUTO_BUF struct buf text = {0};
+    question(plan, &text);
+    bool can_ask = cli->screen.tty && isatty(STDIN_FILENO) == 1;
+    bool declined = false;
+    if (!cli->opt.yes && !can_ask)
+        return cli_confirm(cli, u->planned.session.loop, buf_text(&text), &declined, err);
+    if (count_steps(plan, PLAN_CREATE) && preflight(u, err) == -1)
+        return -1;
+    if (cli_confirm(cli, u->planned.session.loop, buf_text(&text), &declined, err) == -1)
+        return -1;
+    *go = !declined;
+    return 0;
+}
+
+static size_t count_alive(const struct cluster_hosts *hosts)
+{
+    size_t n = 0;
+    for (size_t i = 0; i < hosts->count; i++)
+        n += hosts->items[i].instance_id && hosts->items[i].phase != HOST_GONE &&
+             hosts->items[i].phase != HOST_GOING;
+    return n;
+}
+
+static void say_ready(struct up *u, const struct cluster_hosts *hosts)
+{
+    const char *name = u->planned.spec.name;
+    const char *price = price_text(u->planned.plan.usd_per_hour);
+    char took[CLOCK_SPAN_SIZE];
+    clock_span(clock_mono(clock_system()) - u->began, took);
+    output_printf(&u->cli->out, "'%s' is ready: %zu %s in %s%s%s\n", name, hosts->count,
+                  hosts->count == 1 ? "host" : "hosts", took, *price ? ", " : "", price);
+    output_printf(&u->cli->out,
+                  "next: flambe ssh %s               log in to the orchestrator\n"
+                  "      flambe exec %s -- COMMAND   run a command on every host\n"
+                  "      flambe down %s              take it down\n",
+                  name, name, name);
+}
+
+static void say_json(struct up *u, const struct cluster_hosts *hosts, const struct err *why)
+{
+    const struct plan *plan = &u->planned.plan;
+    usec_t took = clock_mono(clock_system()) - u->began;
+    json_t *value = json_pack(
+        "{s:s, s:s, s:s, s:b, s:f, s:o}", "cluster", u->planned.spec.name, "creator",
+        u->planned.spec.creator, "region", aws_region(u->planned.session.cluster.aws), "ready",
+        why == NULL, "took_s", (double)took / (double)USEC_PER_SEC, "hosts", hosts_json(hosts));
+    if (plan->usd_per_hour >= 0)
+        json_object_set_new(value, "usd_per_hour", json_real(plan->usd_per_hour));
+    if (why)
+        json_object_set_new(value, "error", cli_error_json(why));
+    output_json(&u->cli->out, value);
+}
+
+/* What is left behind a failure or a Ctrl-C, and what to type. */
+static void explain(struct up *u, const struct cluster_hosts *hosts, struct err *why)
+{
+    size_t left = count_alive(hosts);
+    if (why->code == ERR_CANCELLED && left)
+        err_set(why, ERR_CANCELLED, "stopped: %zu %s of '%s' %s there and cost%s money until down",
+                left, left == 1 ? "machine" : "machines", u->planned.spec.name,
+                left == 1 ? "is" : "are", left == 1 ? "s" : "");
+    else if (why->code == ERR_CANCELLED)
+        err_set(why, ERR_CANCELLED,
+                "stopped: no machine of '%s' is known to be there; a launch under way may still "
+                "make some",
+                u->planned.spec.name);
+    if (!left && why->code != ERR_CANCELLED)
+        return;
+    cli_hint(u->cli, "flambe %s        to complete it", u->path);
+    cli_hint(u->cli, "flambe down %s   to take it down", u->path);
+}
+
+static int act(struct up *u, struct err *err)
+{
+    struct session *s = &u->planned.session;
+    struct cluster_hosts hosts = {0};
+    s->after_signal = "stopping; Ctrl-C once more ends at once";
+    struct live *live = live_new(s->loop, &u->cli->screen, u->planned.spec.name);
+    live_watch(live, &s->cluster.watch);
+    struct err why = {0};
+    int rc = cluster_up(&s->cluster, &u->planned.spec, &u->planned.plan, u->launch, u->identity,
+                        &hosts, &why);
+    s->cluster.watch = (struct cluster_watch){0};
+    if (!plan_is_empty(&u->planned.plan) || rc == -1)
+        live_keep(live);
+    live_free(live);
+    if (rc == -1)
+        explain(u, &hosts, &why);
+    if (u->cli->json)
+        say_json(u, &hosts, rc == -1 ? &why : NULL);
+    else if (rc == 0)
+        say_ready(u, &hosts);
+    cluster_hosts_done(&hosts);
+    return rc == -1 ? err_copy(err, &why) : 0;
+}
+
+static int load_identity(struct up *u, struct err *err)
+{
+    struct target t = {.name = u->planned.spec.name, .key_path = u->planned.spec.key};
+    return target_load_identity(u->cli, &t, &u->identity, err);
+}
+
+static int run(struct cli *cli, struct err *err)
+{
+    struct up u = {.cli = cli, .path = cli->args.items[0], .began = clock_mono(clock_system())};
+    bool go = false;
+    int rc = planned_load(&u.planned, cli, u.path, err);
+    if (rc == 0)
+        rc = load_identity(&u, err);
+    if (rc == 0)
+        rc = planned_look(&u.planned, true, err);
+    if (rc == 0)
+        rc = decide(&u, &go, err);
+    if (rc == 0 && go)
+        rc = act(&u, err);
+    else if (rc == 0)
+        rc = err_set(err, ERR_REJECTED, "nothing was done");
+    cluster_launch_free(u.launch);
+    ssh_identity_free(u.identity);
+    planned_done(&u.planned);
+    return rc;
+}
+
+static const char *const examples[] = {"flambe aws-cluster.yaml", "flambe -y aws-cluster.yaml",
+                                       NULL};
+
+const struct command cmd_up = {
+    .name = "up",
+    .usage = "FILE",
+    .summary = "make the cluster of a file, or what is missing of it",
+    .help =
+        "Finds the cluster by its creator and name, shows what is missing, asks once, makes it, "
+        "and waits until every host is ready. 'flambe FILE' is the same.\n"
+        "\n"
+        "Machines that run are kept, never replaced: where one differs from the file, the "
+        "difference is shown. Without a terminal nothing is made unless -y is given. Ctrl-C "
+        "leaves a cluster that the next run completes.",
+    .examples = examples,
+    .min = 1,
+    .max = 1,
+    .complete = "file",
+    .run = run,
+};

@@ -1,0 +1,30 @@
+/* The table of verbs, and the option tables; help, completion and the manual are made from them. */
+#ifndef FLAMBE_CLI_COMMANDS_H
+#define FLAMBE_CLI_COMMANDS_H
+
+#include "cli/cli.h"
+
+extern const struct command *const commands[];
+extern const size_t command_count;
+extern const struct option_table global_options;
+
+extern const struct command cmd_up, cmd_plan, cmd_status, cmd_ssh, cmd_exec, cmd_cp, cmd_down,
+    cmd_schema, cmd_completion, cmd_help;
+
+/* Rows that several verbs have. */
+#define OPTION_CREATOR                                                                             \
+    {                                                                                              \
+        "creator", 0, OPTION_TEXT, "NAME", NULL, "whose cluster, where a name alone does not say", \
+            offsetof(struct cli_options, creator)                                                  \
+    }
+#define OPTION_IDENTITY                                                     \
+    {                                                                       \
+        "identity", 'i', OPTION_TEXT, "FILE", NULL,                         \
+            "the private key, where this machine did not make the cluster", \
+            offsetof(struct cli_options, identity)                          \
+    }
+
+const struct command *command_find(const char *name); /* NULL if unknown */
+const char *command_nearest(const char *name);        /* NULL where none is near */
+
+#endif
