@@ -70,11 +70,13 @@ struct cluster {
     const char *cache_root; /* fs_cache_dir(), for prices; may be NULL */
     struct cluster_watch watch;
     int deadman_minutes; /* until a host that is not ready powers itself off; 0: DEADMAN_MINUTES */
+    usec_t boot_timeout; /* until a new host that does not answer is given up; 0: BOOT_TIMEOUT */
     char seen[33];       /* ours: which state of this laptop's records observe() saw */
 };
 
 #define DEADMAN_MINUTES 20 /* from boot to ready; set-up commands get SETUP_MINUTES on top */
-#define SETUP_MINUTES 60   /* all setup_cmds of a host together */
+#define BOOT_TIMEOUT (10 * USEC_PER_MIN)
+#define SETUP_MINUTES 60 /* all setup_cmds of a host together */
 
 /* ---- observe ------------------------------------------------------------------------------ */
 
@@ -120,6 +122,7 @@ struct plan {
         differences; /* "factories_type: the file says g4dn.xlarge, factory_1 is t3.small" */
     size_t alive, missing, extra; /* extra: running factories beyond factories_num, kept */
     double usd_per_hour;          /* of the whole cluster afterwards; < 0: unknown */
+    struct cluster_hosts actual;  /* what it was made from: cluster_up() needs it */
 };
 
 /* Pure. ERR_CONFLICT where two orchestrators claim the name (both named, with what to type). */

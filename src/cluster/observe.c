@@ -1,0 +1,109 @@
+/* Observe: what EC2 has of a cluster, in one call. */
+#include "base/mem.h"
+#include "cluster/cluster_priv.h"
+#include <stdlib.h>
+#include <string.h>
+
+char *filter_escape(const char *s)
+{
+    struct buf out = {0};
+    for (; *s; s++) {
+        if (*s == '*' || *s == '?' || *s == '\\')
+            buf_addc(&out, '\\');
+        buf_addc(&out, *s);
+    }
+    return buf_take(&out);
+}
+
+#define STATES_ALIVE "pending", "running", "shutting-down", "stopping", "stopped"
+
+struct aws_call *observe_start(struct cluster *c, const char *creator, const char *name,
+                               bool with_terminated)
+{
+    AUTO_FREE char *creator_value = filter_escape(creator ? creator : "");
+    AUTO_FREE char *name_value = filter_escape(name ? name : "");
+    struct ec2_filter filters[4];
+    size_t n = 0;
+    filters[n++] = EC2_FILTER("tag:" TAG_PURPOSE, TAG_PURPOSE_VALUE);
+    if (creator)
+        filters[n++] = EC2_FILTER("tag:" TAG_CREATOR, creator_value);
+    if (name)
+        filters[n++] = EC2_FILTER("tag:" TAG_CLUSTER, name_value);
+    if (!with_terminated)
+        filters[n++] = EC2_FILTER("instance-state-name", STATES_ALIVE);
+    return ec2_describe_instances(c->aws, filters, n);
+}
+
+int cluster_observe(struct cluster *c, const char *creator, const char *name,
+                    struct cluster_hosts *out, struct err *err)
+{
+    state_stamp(c, creator, name, c->seen);
+    CLEANUP(ec2_instances_done) struct ec2_instances found = {0};
+    if (ec2_describe_instances_end(observe_start(c, creator, name, false), &found, err) == -1)
+        return -1;
+    *out = (struct cluster_hosts){0};
+    hosts_from_instances(name, &found, out);
+    return 0;
+}
+
+static int compare_instances(const void *pa, const void *pb)
+{
+    const struct ec2_instance *a = pa, *b = pb;
+    const char *keys[] = {TAG_CLUSTER, TAG_CREATOR};
+    for (size_t i = 0; i < COUNT_OF(keys); i++) {
+        const char *x = ec2_tag_value(a->tags, a->tag_count, keys[i]);
+        const char *y = ec2_tag_value(b->tags, b->tag_count, keys[i]);
+        int order = strcmp(x ? x : "", y ? y : "");
+        if (order)
+            return order;
+    }
+    return 0;
+}
+
+static bool same_cluster(const struct ec2_instance *a, const struct ec2_instance *b)
+{
+    return compare_instances(a, b) == 0;
+}
+
+static void summary_done(struct cluster_summary *s)
+{
+    free(s->name);
+    free(s->creator);
+    cluster_hosts_done(&s->hosts);
+}
+
+void cluster_list_done(struct cluster_list *l)
+{
+    for (size_t i = 0; i < l->count; i++)
+        summary_done(&l->items[i]);
+    free(l->items);
+    *l = (struct cluster_list){0};
+}
+
+int cluster_observe_all(struct cluster *c, const char *creator, struct cluster_list *out,
+                        struct err *err)
+{
+    CLEANUP(ec2_instances_done) struct ec2_instances found = {0};
+    if (ec2_describe_instances_end(observe_start(c, creator, NULL, false), &found, err) == -1)
+        return -1;
+    if (found.count > 1)
+        qsort(found.items, found.count, sizeof *found.items, compare_instances);
+    *out = (struct cluster_list){0};
+    for (size_t i = 0, end; i < found.count; i = end) {
+        const struct ec2_instance *first = &found.items[i];
+        for (end = i + 1; end < found.count && same_cluster(first, &found.items[end]);)
+            end++;
+        const char *name = ec2_tag_value(first->tags, first->tag_count, TAG_CLUSTER);
+        if (!name)
+            continue; /* tagged by somebody else with our Purpose: not a cluster */
+        MEM_PUSH_ROOM(out->items, out->count, out->cap);
+        struct cluster_summary *s = &out->items[out->count++];
+        *s = (struct cluster_summary){
+            .name = mem_dup(name),
+            .creator = mem_dup(ec2_tag_value(first->tags, first->tag_count, TAG_CREATOR)),
+        };
+        struct ec2_instances part = {.items = &found.items[i], .count = end - i};
+        hosts_from_instances(name, &part, &s->hosts);
+    }
+    return 0;
+}
