@@ -24,7 +24,7 @@
 
 /* ---- ranges ---------------------------------------------------------------------------------- */
 
-static bool cidr_read(const char *text, struct cidr *out)
+static bool ip_range_read(const char *text, struct ip_range *out)
 {
     struct str rest = str_of(text);
     struct str address = str_cut(&rest, '/');
@@ -33,42 +33,42 @@ static bool cidr_read(const char *text, struct cidr *out)
     int64_t bits = 32;
     if (inet_pton(AF_INET, copy, &in) != 1 || (rest.p && !str_to_i64(rest, 0, 32, &bits)))
         return false;
-    *out = (struct cidr){.base = ntohl(in.s_addr), .bits = (int)bits};
+    *out = (struct ip_range){.base = ntohl(in.s_addr), .bits = (int)bits};
     return true;
 }
 
-static uint32_t cidr_mask(struct cidr c)
+static uint32_t ip_range_mask(struct ip_range c)
 {
     return c.bits ? ~(uint32_t)0 << (32 - c.bits) : 0;
 }
 
-int cidr_parse(const char *text, struct cidr *out, struct err *err)
+int ip_range_parse(const char *text, struct ip_range *out, struct err *err)
 {
-    struct cidr c;
-    if (!cidr_read(text, &c) || c.bits < 8 || c.bits > 28)
+    struct ip_range c;
+    if (!ip_range_read(text, &c) || c.bits < 8 || c.bits > 28)
         return err_set(err, ERR_USAGE, "'%s' is no IPv4 network such as 10.213.0.0/16", text);
-    if (c.base & ~cidr_mask(c))
+    if (c.base & ~ip_range_mask(c))
         return err_set(err, ERR_USAGE, "'%s' has bits set behind its prefix", text);
     *out = c;
     return 0;
 }
 
-bool cidr_overlap(struct cidr a, struct cidr b)
+bool ip_range_overlap(struct ip_range a, struct ip_range b)
 {
-    uint32_t mask = cidr_mask(a) & cidr_mask(b);
+    uint32_t mask = ip_range_mask(a) & ip_range_mask(b);
     return (a.base & mask) == (b.base & mask);
 }
 
-void cidr_address(struct cidr c, uint32_t n, char *out)
+void ip_range_address(struct ip_range c, uint32_t n, char *out)
 {
     struct in_addr in = {htonl(c.base + n)};
     inet_ntop(AF_INET, &in, out, INET_ADDRSTRLEN);
 }
 
-static void cidr_text(struct cidr c, struct buf *out)
+static void ip_range_text(struct ip_range c, struct buf *out)
 {
     char base[INET_ADDRSTRLEN];
-    cidr_address(c, 0, base);
+    ip_range_address(c, 0, base);
     buf_addf(out, "%s/%d", base, c.bits);
 }
 
@@ -117,18 +117,18 @@ static int run_batch(struct loop *loop, const char *netns, bool force, const str
 static int refuse_overlap(const struct bridge *b, const char *text, const char *device,
                           struct err *err)
 {
-    struct cidr there;
-    if (!cidr_read(text, &there) || there.bits == 0)
+    struct ip_range there;
+    if (!ip_range_read(text, &there) || there.bits == 0)
         return 0;
-    const struct cidr *ours = NULL;
-    if (cidr_overlap(there, b->private_range))
+    const struct ip_range *ours = NULL;
+    if (ip_range_overlap(there, b->private_range))
         ours = &b->private_range;
-    else if (cidr_overlap(there, b->public_range))
+    else if (ip_range_overlap(there, b->public_range))
         ours = &b->public_range;
     if (!ours)
         return 0;
     AUTO_BUF struct buf name = {0};
-    cidr_text(*ours, &name);
+    ip_range_text(*ours, &name);
     return err_set(
         err, ERR_CONFLICT,
         "the sandbox's network %s overlaps %s, which this machine reaches by '%s'; choose "
@@ -236,10 +236,10 @@ static void add_mac(struct buf *out, uint32_t address)
 static int add_blackholes(struct loop *loop, const struct bridge *b, struct err *err)
 {
     AUTO_BUF struct buf lines = {0};
-    const struct cidr ranges[] = {b->private_range, b->public_range};
+    const struct ip_range ranges[] = {b->private_range, b->public_range};
     for (size_t i = 0; i < COUNT_OF(ranges); i++) {
         buf_adds(&lines, "route replace blackhole ");
-        cidr_text(ranges[i], &lines);
+        ip_range_text(ranges[i], &lines);
         buf_addf(&lines, " metric %d\n", BRIDGE_METRIC);
     }
     return run_batch(loop, NULL, false, &lines, err);
@@ -268,10 +268,10 @@ static int add_bridge(struct loop *loop, const struct bridge *b, bool exists, st
     if (write_text(forward, "0\n", err) == -1)
         return -1;
     (void)!write_text(ipv6, "1\n", NULL); /* there may be no IPv6 at all */
-    const struct cidr ranges[] = {b->private_range, b->public_range};
+    const struct ip_range ranges[] = {b->private_range, b->public_range};
     for (size_t i = 0; i < COUNT_OF(ranges); i++) {
         char address[INET_ADDRSTRLEN];
-        cidr_address(ranges[i], MACHINE_AT, address);
+        ip_range_address(ranges[i], MACHINE_AT, address);
         buf_addf(&lines, "addr replace %s/%d dev %s\n", address, ranges[i].bits, b->name);
     }
     buf_addf(&lines, "link set %s up\n", b->name);
@@ -335,10 +335,10 @@ static int add_gateway(struct loop *loop, const struct bridge *b, struct err *er
         return -1;
     buf_clear(&lines);
     buf_adds(&lines, "link set lo up\naddr replace 169.254.169.254/32 dev lo\n");
-    const struct cidr ranges[] = {b->private_range, b->public_range};
+    const struct ip_range ranges[] = {b->private_range, b->public_range};
     for (size_t i = 0; i < COUNT_OF(ranges); i++) {
         char address[INET_ADDRSTRLEN];
-        cidr_address(ranges[i], GATEWAY_AT, address);
+        ip_range_address(ranges[i], GATEWAY_AT, address);
         buf_addf(&lines, "addr replace %s/%d dev eth0\n", address, ranges[i].bits);
     }
     buf_adds(&lines, "link set eth0 up\nroute replace unreachable default\n");
@@ -356,10 +356,10 @@ static int bridge_init(const struct bridge_options *o, struct bridge *out, struc
         return err_set(err, ERR_USAGE,
                        "'%s' is no name for a bridge: at most %d of a-z, 0-9, '_' and '-'", o->name,
                        BRIDGE_NAME_MAX);
-    if (cidr_parse(o->network, &b.private_range, err) == -1 ||
-        cidr_parse(o->public_network, &b.public_range, err) == -1)
+    if (ip_range_parse(o->network, &b.private_range, err) == -1 ||
+        ip_range_parse(o->public_network, &b.public_range, err) == -1)
         return -1;
-    if (cidr_overlap(b.private_range, b.public_range))
+    if (ip_range_overlap(b.private_range, b.public_range))
         return err_set(err, ERR_USAGE, "the networks '%s' and '%s' overlap", o->network,
                        o->public_network);
     b.name = mem_dup(o->name);
@@ -403,10 +403,10 @@ void bridge_remove(struct loop *loop, const struct bridge_options *o)
         AUTO_BUF struct buf lines = {0};
         buf_addf(&lines, "link delete %s-gw\nnetns delete %s\nlink delete %s\n", b.name, b.netns,
                  b.name);
-        const struct cidr ranges[] = {b.private_range, b.public_range};
+        const struct ip_range ranges[] = {b.private_range, b.public_range};
         for (size_t i = 0; i < COUNT_OF(ranges); i++) {
             buf_adds(&lines, "route delete blackhole ");
-            cidr_text(ranges[i], &lines);
+            ip_range_text(ranges[i], &lines);
             buf_addf(&lines, " metric %d\n", BRIDGE_METRIC);
         }
         (void)!run_batch(loop, NULL, true, &lines, NULL);

@@ -17,16 +17,16 @@
 #define BRIDGE_NAME_MAX 11 /* of an interface's 15, less what the gateway's interface adds */
 #define BRIDGE_METRIC 9999
 
-struct cidr {
+struct ip_range {
     uint32_t base; /* host byte order */
     int bits;
 };
 
 /* "10.213.0.0/16", at least 8 and at most 28 bits, nothing set behind them. */
-int cidr_parse(const char *text, struct cidr *out, struct err *err) MUST_CHECK;
-bool cidr_overlap(struct cidr a, struct cidr b);
+int ip_range_parse(const char *text, struct ip_range *out, struct err *err) MUST_CHECK;
+bool ip_range_overlap(struct ip_range a, struct ip_range b);
 /* The nth address of the range; out holds at least INET_ADDRSTRLEN bytes. */
-void cidr_address(struct cidr c, uint32_t n, char *out);
+void ip_range_address(struct ip_range c, uint32_t n, char *out);
 
 struct bridge_options {
     const char *name;
@@ -36,7 +36,7 @@ struct bridge_options {
 
 struct bridge {
     char *name, *owner, *netns;
-    struct cidr private_range, public_range;
+    struct ip_range private_range, public_range;
 };
 
 /* Makes what is missing, also after an earlier process was killed half-way; waits on the loop.

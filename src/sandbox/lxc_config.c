@@ -28,7 +28,7 @@ static void network(const struct host *h, struct buf *out)
     char veth[16], mac[18], gateway[INET_ADDRSTRLEN];
     lxc_veth_name(h->id, veth);
     lxc_mac(h->private_ip, mac);
-    cidr_address(b->private_range, 1, gateway);
+    ip_range_address(b->private_range, 1, gateway);
     buf_addf(out,
              "lxc.net.0.type = veth\nlxc.net.0.link = %s\nlxc.net.0.veth.pair = %s\n"
              "lxc.net.0.name = eth0\nlxc.net.0.flags = up\nlxc.net.0.hwaddr = %s\n"
