@@ -44,8 +44,8 @@ struct pins;
 /* ---- targets.c ---------------------------------------------------------------------------- */
 
 /* Reads the console output of running hosts that have no pin, and pins what EC2 vouches for. */
-int pins_learn(struct cluster *c, struct pins *pins, const struct cluster_hosts *hosts,
-               struct err *err) MUST_CHECK;
+int pinfile_learn(struct cluster *c, struct pins *pins, const struct cluster_hosts *hosts,
+                  struct err *err) MUST_CHECK;
 
 /* ---- observe.c ---------------------------------------------------------------------------- */
 
@@ -123,15 +123,15 @@ struct pins {
 #define PINS_BYTES_MAX ((size_t)16 << 20)
 
 /* A missing file is an empty list. Lines that are no pins are left out. */
-int pins_load(const char *path, struct pins *out, struct err *err) MUST_CHECK;
-void pins_done(struct pins *p);
-size_t pins_count(const struct pins *p, const char *host);
+int pinfile_load(const char *path, struct pins *out, struct err *err) MUST_CHECK;
+void pinfile_done(struct pins *p);
+size_t pinfile_count(const struct pins *p, const char *host);
 /* Up to `max` of the host's lines, owned by the pins and valid until they change. */
-size_t pins_get(const struct pins *p, const char *host, const char **lines, size_t max);
-/* The host's pins from now on. Changes memory only: pins_save() writes. */
-void pins_set(struct pins *p, const char *host, const char *const *lines, size_t count);
-void pins_add(struct pins *p, const char *host, const char *line);
-int pins_save(const struct pins *p, struct err *err) MUST_CHECK;
+size_t pinfile_get(const struct pins *p, const char *host, const char **lines, size_t max);
+/* The host's pins from now on. Changes memory only: pinfile_save() writes. */
+void pinfile_set(struct pins *p, const char *host, const char *const *lines, size_t count);
+void pinfile_add(struct pins *p, const char *host, const char *line);
+int pinfile_save(const struct pins *p, struct err *err) MUST_CHECK;
 /* TYPE and BASE64 of a valid public line, without its comment; NULL if it is none. */
 char *pin_clean(struct str line);
 /* All keys in the last complete block that a console shows between BEGIN and END SSH HOST KEY KEYS.

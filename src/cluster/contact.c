@@ -110,7 +110,7 @@ void contact_connect(struct contact *k, enum stage stage, const char *only, usec
     if (only)
         keys[n++] = only;
     else
-        n = pins_get(cs->pins, h->instance_id, keys, COUNT_OF(keys));
+        n = pinfile_get(cs->pins, h->instance_id, keys, COUNT_OF(keys));
     struct ssh_target target = {
         .label = h->name,
         .address = h->public_ip ? h->public_ip : h->private_ip,
@@ -185,7 +185,7 @@ static void save_pins(void *ctx)
     timer_stop(cs->save_timer);
     cs->save_timer = NULL;
     struct err why = {0};
-    int rc = pins_save(cs->pins, &why);
+    int rc = pinfile_save(cs->pins, &why);
     for (size_t i = 0; i < cs->count; i++) {
         struct contact *k = &cs->items[i];
         if (!k->awaits_save)
@@ -263,7 +263,7 @@ static void fail_gone(struct contact *k)
 static void start_contact(struct contact *k)
 {
     struct cluster_host *h = contact_host(k);
-    if (!pins_count(k->cs->pins, h->instance_id)) {
+    if (!pinfile_count(k->cs->pins, h->instance_id)) {
         struct err why = {0};
         err_set(
             &why, ERR_HOST_KEY,

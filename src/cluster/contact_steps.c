@@ -41,7 +41,8 @@ void contact_connected(struct contact *k)
         contact_finish(k);
     } else { /* STAGE_CONFIRM: the old key's pin goes */
         k->stage = STAGE_UNPIN;
-        pins_set(k->cs->pins, contact_host(k)->instance_id, (const char *const[]){k->new_key}, 1);
+        pinfile_set(k->cs->pins, contact_host(k)->instance_id, (const char *const[]){k->new_key},
+                    1);
         contact_save_pins(k);
     }
 }
@@ -102,7 +103,7 @@ static void check_ended(struct contact *k)
     check_answer_done(&k->check);
     check_answer_read(buf_view(&k->out), contact_host(k)->instance_id, &k->check);
     /* Two pins: an earlier run ended before it saw the new key served. */
-    if (k->check.ready && pins_count(k->cs->pins, contact_host(k)->instance_id) == 1) {
+    if (k->check.ready && pinfile_count(k->cs->pins, contact_host(k)->instance_id) == 1) {
         learn_cluster_key(k, k->check.cluster_key);
         set_up_or_hold(k);
         return;
@@ -124,13 +125,13 @@ static void contact_ended(struct contact *k, const struct ssh_exec_result *r)
     k->new_key = TAKE(a.host_key);
     contact_answer_done(&a);
     const char *id = contact_host(k)->instance_id, *pinned;
-    if (pins_count(k->cs->pins, id) == 1 && pins_get(k->cs->pins, id, &pinned, 1) == 1 &&
+    if (pinfile_count(k->cs->pins, id) == 1 && pinfile_get(k->cs->pins, id, &pinned, 1) == 1 &&
         strcmp(pinned, k->new_key) == 0) {
         set_up_or_hold(k); /* rotated and confirmed by an earlier run */
         return;
     }
     k->stage = STAGE_PIN;
-    pins_add(k->cs->pins, id, k->new_key);
+    pinfile_add(k->cs->pins, id, k->new_key);
     contact_save_pins(k);
 }
 
@@ -168,7 +169,7 @@ static size_t make_map(struct contacts *cs, struct map_host *map)
             h->state == EC2_SHUTTING_DOWN || h->state == EC2_TERMINATED)
             continue;
         map[n] = (struct map_host){h->name, h->private_ip, h->instance_id, NULL};
-        pins_get(cs->pins, h->instance_id, &map[n].host_key, 1);
+        pinfile_get(cs->pins, h->instance_id, &map[n].host_key, 1);
         n++;
     }
     return n;

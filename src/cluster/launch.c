@@ -214,9 +214,9 @@ static int take_answer(struct journal *journal, struct pins *pins, const char *t
                        const char *host_key, const struct ec2_instances *made, struct err *err)
 {
     for (size_t i = 0; i < made->count; i++)
-        if (!pins_count(pins, made->items[i].id))
-            pins_add(pins, made->items[i].id, host_key);
-    if (made->count && pins_save(pins, err) == -1)
+        if (!pinfile_count(pins, made->items[i].id))
+            pinfile_add(pins, made->items[i].id, host_key);
+    if (made->count && pinfile_save(pins, err) == -1)
         return -1;
     return journal_end(journal, token, err);
 }

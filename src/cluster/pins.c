@@ -28,7 +28,7 @@ static void pin_done(struct pin *p)
     free(p->line);
 }
 
-void pins_done(struct pins *p)
+void pinfile_done(struct pins *p)
 {
     for (size_t i = 0; i < p->count; i++)
         pin_done(&p->items[i]);
@@ -43,13 +43,13 @@ static void push(struct pins *p, char *host, char *line)
     p->items[p->count++] = (struct pin){host, line};
 }
 
-int pins_load(const char *path, struct pins *out, struct err *err)
+int pinfile_load(const char *path, struct pins *out, struct err *err)
 {
     struct pins p = {.path = mem_dup(path)};
     AUTO_BUF struct buf text = {0};
     struct err why = {0};
     if (fs_read(path, PINS_BYTES_MAX, &text, &why) == -1 && why.code != ERR_NOT_FOUND) {
-        pins_done(&p);
+        pinfile_done(&p);
         return err_copy(err, &why);
     }
     struct str rest = buf_view(&text);
@@ -67,7 +67,7 @@ int pins_load(const char *path, struct pins *out, struct err *err)
     return 0;
 }
 
-size_t pins_count(const struct pins *p, const char *host)
+size_t pinfile_count(const struct pins *p, const char *host)
 {
     size_t n = 0;
     for (size_t i = 0; i < p->count; i++)
@@ -75,7 +75,7 @@ size_t pins_count(const struct pins *p, const char *host)
     return n;
 }
 
-size_t pins_get(const struct pins *p, const char *host, const char **lines, size_t max)
+size_t pinfile_get(const struct pins *p, const char *host, const char **lines, size_t max)
 {
     size_t n = 0;
     for (size_t i = 0; i < p->count && n < max; i++)
@@ -84,7 +84,7 @@ size_t pins_get(const struct pins *p, const char *host, const char **lines, size
     return n;
 }
 
-void pins_set(struct pins *p, const char *host, const char *const *lines, size_t count)
+void pinfile_set(struct pins *p, const char *host, const char *const *lines, size_t count)
 {
     AUTO_STRV struct strv copies = {0}; /* the lines may be the ones that are replaced */
     for (size_t i = 0; i < count; i++)
@@ -101,7 +101,7 @@ void pins_set(struct pins *p, const char *host, const char *const *lines, size_t
         push(p, mem_dup(host), mem_dup(copies.items[i]));
 }
 
-void pins_add(struct pins *p, const char *host, const char *line)
+void pinfile_add(struct pins *p, const char *host, const char *line)
 {
     for (size_t i = 0; i < p->count; i++)
         if (strcmp(p->items[i].host, host) == 0 && strcmp(p->items[i].line, line) == 0)
@@ -109,7 +109,7 @@ void pins_add(struct pins *p, const char *host, const char *line)
     push(p, mem_dup(host), mem_dup(line));
 }
 
-int pins_save(const struct pins *p, struct err *err)
+int pinfile_save(const struct pins *p, struct err *err)
 {
     AUTO_BUF struct buf text = {0};
     for (size_t i = 0; i < p->count; i++)

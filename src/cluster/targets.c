@@ -27,7 +27,7 @@ static bool take_console(struct pins *pins, const struct asking *a, struct err *
     if (!console_host_keys(buf_view(&text), &keys))
         return false;
     size_t n = keys.count < KEYS_A_HOST_MAX ? keys.count : KEYS_A_HOST_MAX;
-    pins_set(pins, a->host->instance_id, (const char *const *)keys.items, n);
+    pinfile_set(pins, a->host->instance_id, (const char *const *)keys.items, n);
     return true;
 }
 
@@ -64,19 +64,20 @@ static int learn(struct cluster *c, struct pins *pins, const struct cluster_host
         if (i == hosts->count)
             break;
         const struct cluster_host *h = &hosts->items[i];
-        if (h->instance_id && h->state == EC2_RUNNING && !pins_count(pins, h->instance_id))
+        if (h->instance_id && h->state == EC2_RUNNING && !pinfile_count(pins, h->instance_id))
             some[n++] = h;
     }
     return 0;
 }
 
-int pins_learn(struct cluster *c, struct pins *pins, const struct cluster_hosts *hosts,
-               struct err *err)
+int pinfile_learn(struct cluster *c, struct pins *pins, const struct cluster_hosts *hosts,
+                  struct err *err)
 {
     size_t learned = 0, unknown = 0;
     for (size_t i = 0; i < hosts->count; i++) {
         const struct cluster_host *h = &hosts->items[i];
-        unknown += h->instance_id && h->state == EC2_RUNNING && !pins_count(pins, h->instance_id);
+        unknown +=
+            h->instance_id && h->state == EC2_RUNNING && !pinfile_count(pins, h->instance_id);
     }
     if (!unknown)
         return 0;
@@ -89,7 +90,7 @@ int pins_learn(struct cluster *c, struct pins *pins, const struct cluster_hosts 
         return 0;
     warn_user(c, "this machine had no keys of %zu host%s: took them from EC2's console output",
               learned, learned == 1 ? "" : "s");
-    return pins_save(pins, err);
+    return pinfile_save(pins, err);
 }
 
 void cluster_targets_done(struct cluster_targets *t)
@@ -112,7 +113,7 @@ static void add_target(struct cluster_targets *t, const struct pins *pins,
 {
     const struct cluster_host *h = &hosts->items[index];
     const char **keys = &t->keys[t->count * KEYS_A_HOST_MAX];
-    size_t n = pins_get(pins, h->instance_id, keys, KEYS_A_HOST_MAX);
+    size_t n = pinfile_get(pins, h->instance_id, keys, KEYS_A_HOST_MAX);
     for (size_t k = 0; k < n; k++)
         keys[k] = own(t, keys[k]);
     t->host_index[t->count] = index;
@@ -137,10 +138,10 @@ int cluster_targets(struct cluster *c, const char *creator, const char *name,
 {
     AUTO_FREE char *path = cluster_known_hosts_path(c, creator, name);
     AUTO_FREE char *dir = state_path(c, creator, name, NULL);
-    CLEANUP(pins_done) struct pins pins = {0};
-    if (pins_load(path, &pins, err) == -1)
+    CLEANUP(pinfile_done) struct pins pins = {0};
+    if (pinfile_load(path, &pins, err) == -1)
         return -1;
-    if (fs_mkdirs(dir, 0700, err) == -1 || pins_learn(c, &pins, hosts, err) == -1)
+    if (fs_mkdirs(dir, 0700, err) == -1 || pinfile_learn(c, &pins, hosts, err) == -1)
         return -1;
     struct cluster_targets t = {
         .items = mem_array(hosts->count + 1, sizeof *t.items),
@@ -151,7 +152,7 @@ int cluster_targets(struct cluster *c, const char *creator, const char *name,
         const struct cluster_host *h = &hosts->items[i];
         if (!reachable(h))
             continue;
-        if (!pins_count(&pins, h->instance_id)) {
+        if (!pinfile_count(&pins, h->instance_id)) {
             cluster_targets_done(&t);
             return err_set(
                 err, ERR_HOST_KEY,

@@ -52,7 +52,7 @@ static int open_records(struct cluster *c, const char *creator, const char *name
     if (journal_open(journal_path, journal, err) == -1)
         return err_wrap(err, "the journal of '%s' is damaged ('flambe down %s' still works)", name,
                         name);
-    return pins_load(pins_path, pins, err);
+    return pinfile_load(pins_path, pins, err);
 }
 
 int cluster_resume(struct cluster *c, const char *creator, const char *name, size_t *resumed,
@@ -61,7 +61,7 @@ int cluster_resume(struct cluster *c, const char *creator, const char *name, siz
     AUTO_FREE char *journal_path = state_path(c, creator, name, "journal.jsonl");
     struct lock *lock = NULL;
     CLEANUP(journal_done) struct journal journal = {0};
-    CLEANUP(pins_done) struct pins pins = {0};
+    CLEANUP(pinfile_done) struct pins pins = {0};
     if (journal_open(journal_path, &journal, err) == -1)
         return -1;
     if (!journal.count) { /* the usual case costs neither a directory nor the lock */
@@ -363,7 +363,7 @@ static int act(struct up *u, struct cluster_launch *launch, struct err *err)
         return -1;
     if (drop_orphans(u, err) == -1)
         return -1;
-    if (start_stopped(u, err) == -1 || pins_learn(c, &u->pins, u->hosts, err) == -1)
+    if (start_stopped(u, err) == -1 || pinfile_learn(c, &u->pins, u->hosts, err) == -1)
         return -1;
     if (!idle)
         step(c, "waiting for %zu host%s", u->hosts->count, u->hosts->count == 1 ? "" : "s");
@@ -396,7 +396,7 @@ int cluster_up(struct cluster *c, const struct cluster_spec *spec, const struct 
     alarms_close(u.alarms);
     plan_done(&u.replanned);
     journal_done(&u.journal);
-    pins_done(&u.pins);
+    pinfile_done(&u.pins);
     lock_release(u.lock);
     return rc;
 }
