@@ -46,7 +46,7 @@ const struct aws_service aws_sso = {.name = "sso", .env = "SSO", .host = "portal
 const struct aws_service aws_sso_oidc = {.name = "sso_oidc", .env = "SSO_OIDC", .host = "oidc"};
 
 static const struct aws_service *const services[AWS_SERVICE_COUNT] = {
-    &aws_ec2, &aws_sts, &aws_ssm, &aws_cloudwatch, &aws_pricing, &aws_sso, &aws_sso_oidc};
+    &aws_ec2, &aws_sts, &aws_ssm, &aws_cloudwatch, &aws_pricing};
 
 const char *aws_env(const struct aws *aws, const char *name)
 {
@@ -180,8 +180,8 @@ static const char *configured_endpoint(const struct aws *aws, const struct aws_s
     return aws_profile_get(aws, "endpoint_url");
 }
 
-static int find_endpoint(struct aws *aws, const struct aws_service *s, struct aws_url *out,
-                         struct err *err)
+int aws_find_endpoint(const struct aws *aws, const struct aws_service *s, const char *region,
+                      struct aws_url *out, struct err *err)
 {
     char where[96];
     const char *configured = configured_endpoint(aws, s, where);
@@ -190,7 +190,8 @@ static int find_endpoint(struct aws *aws, const struct aws_service *s, struct aw
             return err_wrap(err, "%s", where);
         return 0;
     }
-    const char *region = s->only_region ? s->only_region : aws->region;
+    if (s->only_region)
+        region = s->only_region;
     AUTO_FREE char *url = mem_printf("https://%s.%s.%s/", s->host, region, aws_dns_suffix(region));
     return aws_url_parse(url, out, err);
 }
@@ -324,7 +325,7 @@ static int configure(struct aws *aws, const struct aws_options *o, struct err *e
         choose_attempts(aws, err) == -1 || choose_region(aws, o, err) == -1)
         return -1;
     for (size_t i = 0; i < AWS_SERVICE_COUNT; i++)
-        if (find_endpoint(aws, services[i], &aws->endpoints[i], err) == -1)
+        if (aws_find_endpoint(aws, services[i], aws->region, &aws->endpoints[i], err) == -1)
             return -1;
     return 0;
 }

@@ -33,7 +33,7 @@ struct aws_url {
 int aws_url_parse(const char *text, struct aws_url *out, struct err *err) MUST_CHECK;
 void aws_url_done(struct aws_url *u);
 
-#define AWS_SERVICE_COUNT 7
+#define AWS_SERVICE_COUNT 5 /* those that sign; SSO's live in a region of their own */
 
 struct aws {
     struct loop *loop;
@@ -61,6 +61,9 @@ struct aws {
 
 struct http *aws_http(struct aws *aws, struct err *err); /* NULL on failure */
 const struct aws_url *aws_service_url(struct aws *aws, const struct aws_service *s);
+/* The configured URL of a service, else that of the region. ERR_FILE. */
+int aws_find_endpoint(const struct aws *aws, const struct aws_service *s, const char *region,
+                      struct aws_url *out, struct err *err) MUST_CHECK;
 /* The environment's value, NULL where it is unset or empty. */
 const char *aws_env(const struct aws *aws, const char *name);
 /* A key of the chosen profile, NULL where it is absent or empty. */

@@ -31,8 +31,8 @@ struct aws_call {
     struct timer *timer;
     usec_t sent; /* mono */
     struct err err;
-    /* aws_call_now's: these keys, and no others */
-    const struct credentials *by;
+    char *denial;                 /* EC2's encoded reason, or NULL */
+    const struct credentials *by; /* aws_call_now's: these keys, and no others */
 };
 
 #define SKEW_MIN (4 * USEC_PER_MIN) /* AWS allows 5 (15 in places) */
@@ -97,22 +97,34 @@ static void wait_and_attempt(struct aws_call *c, usec_t span)
 
 static void on_answer(void *ctx, const struct http_response *r, const struct err *err);
 
-static const char *signing_region(const struct aws *aws, const struct aws_service *s)
+/* The request's header lines, wiped after use: they hold the session token. */
+struct lines {
+    struct buf text[6];
+    const char *list[7]; /* NULL-terminated */
+    size_t count;
+};
+
+static void add_line(struct lines *l, const char *name, struct str value)
 {
-    return s->only_region ? s->only_region : aws->region;
+    struct buf *b = &l->text[l->count];
+    buf_adds(b, name);
+    buf_adds(b, ": ");
+    buf_add_str(b, value);
+    l->list[l->count++] = buf_text(b);
 }
 
-static void send_now(struct aws_call *c)
+static void lines_done(struct lines *l)
+{
+    for (size_t i = 0; i < l->count; i++)
+        buf_wipe(&l->text[i]);
+}
+
+/* Signs by `by`, or leaves the request without a signature where `by` has no key: the one call of
+ * ours that is made so is AssumeRoleWithWebIdentity. */
+static void make_lines(struct aws_call *c, const struct credentials *by, struct lines *out)
 {
     struct aws *aws = c->aws;
     const struct aws_service *s = c->ops->service;
-    struct err err;
-    struct http *http = aws_http(aws, &err);
-    if (!http) {
-        end(c, &err);
-        return;
-    }
-    const struct credentials *by = c->by ? c->by : &aws->credentials;
     const struct aws_url *url = aws_service_url(aws, s);
     AUTO_FREE char *target = mem_printf("%s.%s", s->target ? s->target : "", c->ops->action);
     const char *type = s->protocol == AWS_JSON ? "application/x-amz-json-1.1"
@@ -120,43 +132,53 @@ static void send_now(struct aws_call *c)
     struct sigv4_header headers[] = {{STR("Host"), str_of(url->host)},
                                      {STR("Content-Type"), str_of(type)},
                                      {STR("X-Amz-Target"), str_of(target)}};
+    size_t count = s->protocol == AWS_JSON ? 3 : 2;
+    add_line(out, "Host", headers[0].value);
+    add_line(out, "Content-Type", headers[1].value);
+    if (count == 3)
+        add_line(out, "X-Amz-Target", headers[2].value);
+    if (!by->access_key_id)
+        return;
     struct sigv4_request request = {.method = STR("POST"),
                                     .path = str_of(url->path),
-                                    .query = STR(""),
                                     .headers = headers,
-                                    .header_count = s->protocol == AWS_JSON ? 3 : 2,
+                                    .header_count = count,
                                     .body = buf_view(&c->body)};
     struct sigv4_signer signer = {.access_key_id = str_of(by->access_key_id),
                                   .secret_key = by->secret_key,
                                   .session_token = by->session_token,
-                                  .region = signing_region(aws, s),
+                                  .region = s->only_region ? s->only_region : aws->region,
                                   .service = s->signing,
                                   .time = aws_now(aws)};
     struct sigv4_result signature;
     sigv4_sign(&request, &signer, &signature);
+    add_line(out, "X-Amz-Date", str_of(signature.date));
+    add_line(out, "Authorization", buf_view(&signature.authorization));
+    if (!secret_is_empty(by->session_token))
+        add_line(out, "X-Amz-Security-Token", secret_expose(by->session_token));
+    sigv4_result_done(&signature);
+}
 
-    struct buf lines[6] = {0};
-    const char *header_lines[7] = {0};
-    size_t n = 0;
-    for (size_t i = 0; i < request.header_count; i++)
-        buf_addf(&lines[n++], "%.*s: %.*s", STR_FMT(headers[i].name), STR_FMT(headers[i].value));
-    buf_addf(&lines[n++], "X-Amz-Date: %s", signature.date);
-    buf_addf(&lines[n++], "Authorization: %s", buf_text(&signature.authorization));
-    if (!secret_is_empty(by->session_token)) {
-        buf_adds(&lines[n], "X-Amz-Security-Token: ");
-        buf_add_str(&lines[n++], secret_expose(by->session_token));
+static void send_now(struct aws_call *c)
+{
+    struct aws *aws = c->aws;
+    struct err err;
+    struct http *http = aws_http(aws, &err);
+    if (!http) {
+        end(c, &err);
+        return;
     }
-    for (size_t i = 0; i < n; i++)
-        header_lines[i] = buf_text(&lines[i]);
-    struct http_request http_request = {
-        .method = "POST", .url = url->url, .headers = header_lines, .body = buf_view(&c->body)};
+    struct lines lines = {0};
+    make_lines(c, c->by ? c->by : &aws->credentials, &lines);
+    struct http_request request = {.method = "POST",
+                                   .url = aws_service_url(aws, c->ops->service)->url,
+                                   .headers = lines.list,
+                                   .body = buf_view(&c->body)};
     c->attempt++;
     c->sent = clock_mono(loop_clock(aws->loop));
     set_phase(c, CALL_SENT);
-    c->http = http_start(http, &http_request, on_answer, c);
-    for (size_t i = 0; i < n; i++)
-        buf_wipe(&lines[i]);
-    sigv4_result_done(&signature);
+    c->http = http_start(http, &request, on_answer, c);
+    lines_done(&lines);
 }
 
 /* Its turn has come. */
@@ -301,6 +323,8 @@ static void failed(struct aws_call *c, const struct http_response *r, struct err
         return;
     }
     trace(c, status, err, 0);
+    if (r && err->code == ERR_PERMISSION && !c->denial)
+        c->denial = aws_error_denial(buf_view(&r->body));
     if (c->ops->failed && c->ops->failed(c->state, err)) {
         c->retry = (struct retry){0};
         next_request(c);
@@ -379,6 +403,7 @@ void aws_call_free(struct aws_call *c)
         c->next->prev = c->prev;
     http_cancel(c->http);
     timer_stop(c->timer);
+    free(c->denial);
     buf_wipe(&c->body); /* web identity tokens pass here */
     c->ops->free(c->state);
     free(c);
@@ -422,7 +447,11 @@ static int wait_for_end(struct aws_call *c, struct err *err)
         else if (loop_wait(aws->loop, done_or_parked, c, USEC_FOREVER, err) == -1)
             return err_wrap(err, "%s", c->ops->action);
     }
-    return c->err.code ? err_copy(err, &c->err) : 0;
+    if (!c->err.code)
+        return 0;
+    if (c->denial && !c->by)
+        sts_explain_denial(aws, c->ops->action, c->denial, &c->err);
+    return err_copy(err, &c->err);
 }
 
 void *aws_call_wait(struct aws_call *c, const struct aws_call_ops *ops, struct err *err)
@@ -458,6 +487,7 @@ static bool now_request(void *state, struct buf *body)
     if (n->asked)
         return false;
     n->asked = true;
+    buf_addc(body, '&');
     buf_add_str(body, n->body);
     return true;
 }

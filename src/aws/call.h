@@ -36,10 +36,14 @@ void aws_call_free(struct aws_call *c);
 int aws_call_finish(struct aws_call *c, const struct aws_call_ops *ops, struct err *err) MUST_CHECK;
 struct aws *aws_call_owner(const struct aws_call *c);
 
-/* One signed request, made and answered right here (with retries), by given credentials: for STS on
- * the way to the credentials themselves. `body` starts behind Version. */
+/* One request, made and answered right here (with retries), signed by given credentials, or not at
+ * all where they have no key: for STS on the way to the credentials themselves. `body` is what
+ * stands behind Version. */
 int aws_call_now(struct aws *aws, const struct aws_service *service, const char *action,
                  const struct credentials *by, struct str body, struct buf *answer,
                  struct err *err) MUST_CHECK;
+
+/* Asks STS what an encoded denial says and, if we may know, says it in err. Waits. */
+void sts_explain_denial(struct aws *aws, const char *action, const char *encoded, struct err *err);
 
 #endif

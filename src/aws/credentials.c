@@ -4,8 +4,6 @@
 #include "aws/imds.h"
 #include "base/json.h"
 #include "base/mem.h"
-#include "os/proc.h"
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -89,31 +87,32 @@ int credentials_from_env(struct aws *aws, struct credentials *out, struct err *e
 /* ---- static keys of a profile -----------------------------------------------------------------
  */
 
-static const char *get(const struct aws *aws, const char *profile, const char *key)
+const char *credentials_key(const struct aws *aws, const char *profile, const char *key)
 {
     const char *value = config_file_get(aws->config, CONFIG_PROFILE, profile, key);
     return value && *value ? value : NULL;
 }
 
-static bool has_keys(const struct aws *aws, const char *profile)
+bool credentials_has_keys(const struct aws *aws, const char *profile)
 {
-    return get(aws, profile, "aws_access_key_id") || get(aws, profile, "aws_secret_access_key");
+    return credentials_key(aws, profile, "aws_access_key_id") ||
+           credentials_key(aws, profile, "aws_secret_access_key");
 }
 
 static bool keys_are_in(const struct aws *aws, const char *profile, const char *path)
 {
-    const char *key =
-        get(aws, profile, "aws_access_key_id") ? "aws_access_key_id" : "aws_secret_access_key";
+    const char *key = credentials_key(aws, profile, "aws_access_key_id") ? "aws_access_key_id"
+                                                                         : "aws_secret_access_key";
     const char *origin = config_file_origin(aws->config, CONFIG_PROFILE, profile, key);
-    return has_keys(aws, profile) && origin && strcmp(origin, path) == 0;
+    return credentials_has_keys(aws, profile) && origin && strcmp(origin, path) == 0;
 }
 
 int credentials_from_keys(struct aws *aws, const char *profile, struct credentials *out,
                           struct err *err)
 {
-    const char *id = get(aws, profile, "aws_access_key_id");
-    const char *key = get(aws, profile, "aws_secret_access_key");
-    const char *token = get(aws, profile, "aws_session_token");
+    const char *id = credentials_key(aws, profile, "aws_access_key_id");
+    const char *key = credentials_key(aws, profile, "aws_secret_access_key");
+    const char *token = credentials_key(aws, profile, "aws_session_token");
     const char *path = config_file_origin(aws->config, CONFIG_PROFILE, profile,
                                           id ? "aws_access_key_id" : "aws_secret_access_key");
     if (!id || !key)
@@ -142,19 +141,89 @@ static int keys_fetch(struct aws *aws, struct credentials *out, struct err *err)
     return credentials_from_keys(aws, aws->profile, out, err);
 }
 
+/* ---- the others, for the chosen profile -------------------------------------------------------
+ */
+
+static bool role_applies(struct aws *aws)
+{
+    return credentials_role_applies(aws, aws->profile);
+}
+
+static int role_fetch(struct aws *aws, struct credentials *out, struct err *err)
+{
+    return credentials_from_role(aws, aws->profile, out, err);
+}
+
+static bool web_applies(struct aws *aws)
+{
+    return credentials_web_applies(aws, aws->profile, !aws->profile_given);
+}
+
+static int web_fetch(struct aws *aws, struct credentials *out, struct err *err)
+{
+    return credentials_from_web(aws, aws->profile, !aws->profile_given, out, err);
+}
+
+static bool sso_applies(struct aws *aws)
+{
+    return credentials_sso_applies(aws, aws->profile);
+}
+
+static int sso_fetch(struct aws *aws, struct credentials *out, struct err *err)
+{
+    return credentials_from_sso(aws, aws->profile, out, err);
+}
+
+static bool process_applies(struct aws *aws)
+{
+    return aws_profile_get(aws, "credential_process") != NULL;
+}
+
+static int process_fetch(struct aws *aws, struct credentials *out, struct err *err)
+{
+    return credentials_from_process(aws, aws->profile, out, err);
+}
+
+static bool container_applies(struct aws *aws)
+{
+    return credentials_container_applies(aws);
+}
+
 static bool imds_applies(struct aws *aws)
 {
     return imds_is_enabled(aws);
 }
 
+int credentials_from_profile(struct aws *aws, const char *profile, struct credentials *out,
+                             struct err *err)
+{
+    if (credentials_web_applies(aws, profile, false))
+        return credentials_from_web(aws, profile, false, out, err);
+    if (credentials_sso_applies(aws, profile))
+        return credentials_from_sso(aws, profile, out, err);
+    if (credentials_has_keys(aws, profile))
+        return credentials_from_keys(aws, profile, out, err);
+    if (credentials_key(aws, profile, "credential_process"))
+        return credentials_from_process(aws, profile, out, err);
+    return err_set(err, ERR_CREDENTIALS,
+                   "profile '%s' has no credentials; to set them: aws configure --profile %s",
+                   profile, profile);
+}
+
 /* ---- the chain --------------------------------------------------------------------------------
  */
 
+/* In botocore's order. */
 static const struct credentials_provider chain[] = {
-    {"the environment (AWS_ACCESS_KEY_ID)", false, env_applies, credentials_from_env},
-    {"the credentials file", false, shared_applies, keys_fetch},
-    {"the config file", false, config_applies, keys_fetch},
-    {"the metadata service", true, imds_applies, imds_credentials},
+    {false, env_applies, credentials_from_env},
+    {true, role_applies, role_fetch},
+    {true, web_applies, web_fetch},
+    {true, sso_applies, sso_fetch},
+    {false, shared_applies, keys_fetch},
+    {true, process_applies, process_fetch},
+    {false, config_applies, keys_fetch},
+    {true, container_applies, credentials_from_container},
+    {true, imds_applies, imds_credentials},
 };
 
 static bool expired(const struct aws *aws, usec_t margin)

@@ -102,6 +102,11 @@ static const struct {
     {"ResourceNotFound", ERR_NOT_FOUND, 0},
 };
 
+static bool is_alnum(char c)
+{
+    return (c >= 'A' && c <= 'Z') || (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9');
+}
+
 static int find(const char *code)
 {
     for (size_t i = 0; i < COUNT_OF(table); i++)
@@ -143,6 +148,20 @@ bool aws_error_may_be_expired(const struct err *err)
     return i >= 0 && table[i].flags & MAY_BE_EXPIRED;
 }
 
+#define DENIAL "Encoded authorization failure message: "
+
+char *aws_error_denial(struct str body)
+{
+    const char *at = memmem(body.p, body.n, DENIAL, strlen(DENIAL));
+    if (!at)
+        return NULL;
+    at += strlen(DENIAL);
+    size_t n = 0;
+    while (at + n < body.p + body.n && (at[n] == '-' || at[n] == '_' || is_alnum(at[n])))
+        n++;
+    return n ? mem_dup_n(at, n) : NULL;
+}
+
 /* The service's words in our style: no capital in front, unless of a name, and no full stop. */
 static char *our_style(const char *words)
 {
@@ -162,7 +181,11 @@ static char *our_style(const char *words)
 
 static void set(struct err *err, int status, const char *code, const char *words)
 {
-    AUTO_FREE char *message = our_style(words ? words : "");
+    AUTO_FREE char *readable = mem_dup(words ? words : "");
+    char *denial = strstr(readable, DENIAL);
+    if (denial)
+        *denial = '\0';
+    AUTO_FREE char *message = our_style(readable);
     err_set_origin(err, aws_error_code(code, status), code, "%s",
                    message[0] ? message : "no reason given");
 }

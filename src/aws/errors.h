@@ -14,6 +14,9 @@ enum err_code aws_error_code(const char *code, int status);
  * CloudWatch, JSON 1.1): the code becomes the origin, the service's words the message. */
 int aws_error_set(struct err *err, int status, struct str body, struct str type_header);
 
+/* EC2's encoded reason for a denial, cut out of the answer: owned by the caller, or NULL. */
+char *aws_error_denial(struct str body);
+
 /* Whether the code may come from a clock that is wrong, or from credentials that ran out. */
 bool aws_error_may_be_skew(const struct err *err);
 bool aws_error_may_be_expired(const struct err *err);

@@ -1,7 +1,10 @@
-/* STS: who am I. See aws.h. */
+/* STS: who am I (aws.h), and why am I denied (call.h). */
 #include "aws/call.h"
+#include "aws/query.h"
 #include "aws/xml.h"
+#include "base/json.h"
 #include "base/mem.h"
+#include <stdio.h>
 #include <stdlib.h>
 
 struct who {
@@ -69,4 +72,43 @@ int sts_get_caller_identity_end(struct aws_call *c, struct aws_identity *out, st
     w->identity = (struct aws_identity){0};
     aws_call_free(c);
     return 0;
+}
+
+/* {"allowed": false, "explicitDeny": false, "context": {"principal": {"arn": …}, "action":
+ * "ec2:RunInstances", "resource": …}} */
+static void say_denial(const char *action, struct str decoded, struct err *err)
+{
+    json_auto_t *root = NULL;
+    if (json_parse(decoded, BUF_MAX_DEFAULT, &root, NULL) == -1)
+        return;
+    const json_t *context = json_object_get(root, "context");
+    const char *missing = json_text(context, "action");
+    const char *resource = json_text(context, "resource");
+    const char *who = json_text(json_object_get(context, "principal"), "arn");
+    if (!missing)
+        return;
+    char origin[ERR_ORIGIN_MAX];
+    snprintf(origin, sizeof origin, "%s", err->origin);
+    err_set_origin(
+        err, ERR_PERMISSION, origin, "%s: not allowed: '%.300s' has no %.100s on '%.300s': %s",
+        action, who ? who : "this identity", missing, resource ? resource : "*",
+        json_is_true(json_object_get(root, "explicitDeny")) ? "a policy denies it explicitly"
+                                                            : "no policy allows it");
+}
+
+void sts_explain_denial(struct aws *aws, const char *action, const char *encoded, struct err *err)
+{
+    AUTO_BUF struct buf body = {0};
+    AUTO_BUF struct buf text = {0};
+    CLEANUP(xml_freep) struct xml *x = NULL;
+    query_add(&body, "EncodedMessage", encoded);
+    /* best effort: whoever is denied one action is often denied this one, too */
+    if (aws_call_now(aws, &aws_sts, "DecodeAuthorizationMessage", &aws->credentials,
+                     buf_view(&body), &text, NULL) == -1 ||
+        xml_parse(buf_view(&text), &x, NULL) == -1)
+        return;
+    const char *decoded =
+        xml_text(xml_child(xml_root(x), "DecodeAuthorizationMessageResult"), "DecodedMessage");
+    if (decoded)
+        say_denial(action, str_of(decoded), err);
 }
