@@ -454,6 +454,21 @@ static int wait_for_end(struct aws_call *c, struct err *err)
     return err_copy(err, &c->err);
 }
 
+static bool call_done(void *ctx)
+{
+    return ((const struct aws_call *)ctx)->phase == CALL_DONE;
+}
+
+bool aws_call_ended_within(struct aws_call *c, usec_t span)
+{
+    return loop_wait(c->aws->loop, call_done, c, span, NULL) == 0;
+}
+
+void aws_call_drop(struct aws_call *c)
+{
+    aws_call_free(c);
+}
+
 void *aws_call_wait(struct aws_call *c, const struct aws_call_ops *ops, struct err *err)
 {
     assert(c->ops == ops);
