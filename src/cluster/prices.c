@@ -103,7 +103,7 @@ static void save(struct prices *p)
     (void)!fs_write_atomic(p->path, 0600, buf_view(&text), NULL);
 }
 
-/* Cuts the waiting short: a loop of its own, so that giving up touches nobody else's calls. */
+/* All types at once, together for at most PRICES_WITHIN. */
 static void ask(struct prices *p)
 {
     struct aws_call *calls[TYPES_MAX] = {0};
@@ -115,8 +115,15 @@ static void ask(struct prices *p)
         }
     if (!asked)
         return;
-    json_int_t now = (json_int_t)(clock_wall(loop_clock(p->c->loop)) / USEC_PER_SEC);
+    const struct clock *clock = loop_clock(p->c->loop);
+    usec_t deadline = clock_mono(clock) + PRICES_WITHIN;
+    json_int_t now = (json_int_t)(clock_wall(clock) / USEC_PER_SEC);
     for (size_t i = 0; i < p->count; i++) {
+        usec_t left = deadline - clock_mono(clock);
+        if (calls[i] && !aws_call_ended_within(calls[i], left > 0 ? left : 0)) {
+            aws_call_drop(calls[i]);
+            continue;
+        }
         double usd;
         if (!calls[i] || pricing_on_demand_end(calls[i], &usd, NULL) == -1 || usd <= 0)
             continue;
