@@ -152,7 +152,7 @@ static int parse(struct cli *cli, int argc, char **argv, struct err *err)
     if (rc == -1 || cli->opt.help || cli->opt.version)
         return rc;
     if (!cli->command)
-        return err_set(err, ERR_USAGE, "what shall it do? a cluster file or a command is missing");
+        return err_set(err, ERR_USAGE, "a cluster file or a command is missing");
     return check_operands(cli, err);
 }
 

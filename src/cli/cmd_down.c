@@ -58,7 +58,7 @@ static int take_down(struct session *s, const struct target *t, struct err *err)
     live_watch(live, &s->cluster.watch);
     struct cluster_down_result result = {0};
     rc = cluster_down(&s->cluster, t->creator, t->name, &result, err);
-    s->cluster.watch = (struct cluster_watch){0};
+    session_watch(s);
     live_free(live);
     if (rc == 0)
         say(s, t, &result);

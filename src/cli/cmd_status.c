@@ -1,4 +1,4 @@
-/* flambe status: one cluster's hosts, or all clusters of mine in the region. */
+/* flambe status: one cluster's hosts, or all your clusters in the region. */
 #include "base/mem.h"
 #include "cli/commands.h"
 #include "cli/hosttable.h"
@@ -126,7 +126,7 @@ static int run(struct cli *cli, struct err *err)
 
 static const struct option_row options[] = {
     OPTION_CREATOR,
-    {"all", 'a', OPTION_FLAG, NULL, NULL, "show everyone's clusters, not only mine",
+    {"all", 'a', OPTION_FLAG, NULL, NULL, "show everyone's clusters, not only yours",
      offsetof(struct cli_options, all)},
 };
 
@@ -135,9 +135,9 @@ static const char *const examples[] = {"flambe status", "flambe status mine -o j
 const struct command cmd_status = {
     .name = "status",
     .usage = "[CLUSTER]",
-    .summary = "show a cluster's hosts, or all clusters of mine in the region",
+    .summary = "show a cluster's hosts, or all your clusters in the region",
     .help =
-        "CLUSTER is a name or a cluster file. Without it all of my clusters in the region are "
+        "CLUSTER is a name or a cluster file. Without it all your clusters in the region are "
         "shown: those whose creator is one that this machine made clusters for, or --creator's. "
         "Where this machine has made none, everyone's are shown, as with --all.",
     .examples = examples,

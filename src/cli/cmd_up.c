@@ -75,7 +75,7 @@ static int preflight(struct up *u, struct err *err)
     AUTO_STRV struct strv problems = {0};
     int rc = cluster_preflight(c, &u->planned.spec, &u->planned.plan, u->identity, &u->launch,
                                &problems, err);
-    c->watch = (struct cluster_watch){0};
+    session_watch(&u->planned.session);
     live_free(live);
     show_problems(u->cli, &problems);
     return rc;
@@ -175,7 +175,7 @@ static int act(struct up *u, struct err *err)
     struct err why = {0};
     int rc = cluster_up(&s->cluster, &u->planned.spec, &u->planned.plan, u->launch, u->identity,
                         &hosts, &why);
-    s->cluster.watch = (struct cluster_watch){0};
+    session_watch(s);
     if (!plan_is_empty(&u->planned.plan) || rc == -1)
         live_keep(live);
     live_free(live);

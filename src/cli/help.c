@@ -51,11 +51,11 @@ static void add_examples(const struct command *c, struct buf *out)
 
 void help_overview(struct buf *out)
 {
-    buf_adds(out,
-             "Usage: flambe [OPTION...] FILE.yaml\n"
-             "       flambe [OPTION...] COMMAND [OPERAND...]\n\n"
-             "Makes clusters on AWS EC2 from one file, finds them again by name, runs commands "
-             "on\nthem, and takes them down.\n");
+    buf_adds(out, "Usage: flambe [OPTION...] FILE.yaml\n"
+                  "       flambe [OPTION...] COMMAND [OPERAND...]\n\n");
+    text_wrap("Makes clusters on AWS EC2 from one file, finds them again by name, runs commands on "
+              "them, and takes them down.",
+              0, WIDTH, out);
     heading("Commands", out);
     for (size_t i = 0; i < command_count; i++)
         two_columns(commands[i]->name, commands[i]->summary, 12, out);

@@ -74,3 +74,8 @@ void manual_options(struct buf *out)
     for (size_t i = 0; i < global_options.count; i++)
         add_option(&global_options.rows[i], out);
 }
+
+void manual_keys(struct buf *out)
+{
+    schema_to_scdoc(&cluster_schema, out);
+}

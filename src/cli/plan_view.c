@@ -53,7 +53,7 @@ int planned_look(struct planned *p, bool resume, struct err *err)
     live_watch(live, &s->cluster.watch);
     live_step(live, "looking for '%s' in %s", p->spec.name, aws_region(s->cluster.aws));
     int rc = look(p, resume, err);
-    s->cluster.watch = (struct cluster_watch){0};
+    session_watch(s);
     live_free(live);
     return rc;
 }

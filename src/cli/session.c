@@ -13,6 +13,16 @@ static void cancelled(void *ctx)
         console_line(&s->cli->screen, "flambe: %s", s->after_signal);
 }
 
+static void warned(void *ctx, const char *text)
+{
+    cli_warn(((struct session *)ctx)->cli, text);
+}
+
+void session_watch(struct session *s)
+{
+    s->cluster.watch = (struct cluster_watch){.warn = warned, .ctx = s};
+}
+
 void session_init(struct session *s, struct cli *cli)
 {
     *s = (struct session){.cli = cli, .loop = loop_new()};
@@ -20,6 +30,7 @@ void session_init(struct session *s, struct cli *cli)
     s->cache_root = fs_cache_dir();
     s->cluster =
         (struct cluster){.loop = s->loop, .state_root = s->state_root, .cache_root = s->cache_root};
+    session_watch(s);
     loop_catch_signals(s->loop, cancelled, s);
 }
 

@@ -15,6 +15,8 @@ struct session {
 
 /* The loop, with Ctrl-C caught, and the records. */
 void session_init(struct session *s, struct cli *cli);
+/* Only warnings are shown from now on: the cluster's watch without a live table. */
+void session_watch(struct session *s);
 /* AWS, in --region, else in `region` (may be NULL: the environment's). */
 int session_connect(struct session *s, const char *region, struct err *err) MUST_CHECK;
 void session_done(struct session *s);
