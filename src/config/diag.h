@@ -31,7 +31,8 @@ struct diags {
     size_t count, cap, dropped;
 };
 
-/* Copies both. A text that is no UTF-8, or holds a NUL, is kept as "": its excerpts are not shown. */
+/* Copies both. A text that is no UTF-8, or holds a NUL, is kept as "": its excerpts are not shown.
+ */
 void diags_init(struct diags *d, const char *path, struct str text);
 void diags_done(struct diags *d);
 /* Takes both strings, allocated; `fix` may be NULL. Past DIAGS_MAX they are freed and counted. */

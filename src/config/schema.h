@@ -20,7 +20,7 @@ struct schema_map {
     struct schema_entry {
         char *key, *value;
         struct span at;
-    } *items;
+    } * items;
     size_t count, cap;
 };
 
@@ -52,8 +52,8 @@ struct schema {
  * for later checks across keys. A key without a value ('tags:' and nothing behind) counts as absent
  * where it is optional and has no default, as the original had it. No string that is taken holds a
  * control character, but for line breaks and tabs in the entries of a list. */
-void schema_read(const struct schema *s, const struct yaml_node *map, struct diags *diags, void *out,
-                 struct span *spans);
+void schema_read(const struct schema *s, const struct yaml_node *map, struct diags *diags,
+                 void *out, struct span *spans);
 /* Frees what schema_read put into `out`. */
 void schema_free(const struct schema *s, void *out);
 /* JSON Schema, draft 2020-12. The caller owns it. */

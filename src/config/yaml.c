@@ -295,6 +295,7 @@ static int on_open(struct builder *b, const yaml_event_t *event, enum yaml_kind 
     if (!n)
         return -1;
     n->kind = kind;
+    n->height = 1;
     if (tag || anchor)
         n->at.length = length_on_line(b, n->start - b->skipped, true);
     else

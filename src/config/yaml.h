@@ -27,21 +27,21 @@ struct yaml_pair {
 
 struct yaml_node {
     enum yaml_kind kind;
-    char *tag;    /* "!AWSCluster", or NULL where it was resolved from the text */
-    char *text;   /* a scalar as written, without quotes; else NULL */
+    char *tag;  /* "!AWSCluster", or NULL where it was resolved from the text */
+    char *text; /* a scalar as written, without quotes; else NULL */
     size_t text_len;
     bool quoted;
     bool boolean; /* YAML_BOOL */
     int64_t integer;
-    double real;  /* YAML_FLOAT, and YAML_INT too */
+    double real;              /* YAML_FLOAT, and YAML_INT too */
     struct yaml_node **items; /* YAML_LIST */
     struct yaml_pair *pairs;  /* YAML_MAP, in the file's order */
     size_t count;
     struct span at;
     size_t start, end; /* byte offsets in the file, for edits by range */
-    bool bad;          /* already reported: its value means nothing, look at nothing but its place */
-    /* With every alias expanded: values in all, and levels. Both are within the maxima above, so
-     * that a reader may walk the tree without counting. */
+    bool bad; /* already reported: its value means nothing, look at nothing but its place */
+    /* With every alias expanded: values in all, and levels of lists and maps. Both are within the
+     * maxima above, so that a reader may walk the tree without counting. */
     size_t weight;
     int height;
 };
@@ -53,14 +53,14 @@ struct yaml_file {
 };
 
 /* Adds what is wrong to diags. Fails with ERR_FILE where the text cannot be read as YAML or passes
- * a maximum. What leaves the rest readable (a duplicate key, a merge key, an unknown alias, a number
- * that is too large) is added too, but returns 0, so that the reader of the keys can add what it
- * finds: finish with diags_check(). */
-int yaml_parse(struct str text, struct diags *diags, struct yaml_file *out, struct err *err)
-    MUST_CHECK;
+ * a maximum. What leaves the rest readable (a duplicate key, a merge key, an unknown alias, a
+ * number that is too large) is added too, but returns 0, so that the reader of the keys can add
+ * what it finds: finish with diags_check(). */
+int yaml_parse(struct str text, struct diags *diags, struct yaml_file *out,
+               struct err *err) MUST_CHECK;
 void yaml_done(struct yaml_file *f);
-/* What a plain scalar of this text is: fills kind, boolean, integer and real from text and text_len.
- * False where it is a number that does not fit. */
+/* What a plain scalar of this text is: fills kind, boolean, integer and real from text and
+ * text_len. False where it is a number that does not fit. */
 bool yaml_resolve_plain(struct yaml_node *n);
 /* The value of a map's key, or NULL. */
 struct yaml_node *yaml_get(const struct yaml_node *map, const char *key);

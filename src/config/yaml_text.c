@@ -133,9 +133,10 @@ static const struct {
      "this quote is never closed", "close it with the same quote"},
     {"could not find expected ':'", "while scanning a simple key", true,
      "a key without ': ' behind it", "write 'key: value', with a space behind the colon"},
-    {"mapping values are not allowed in this context", NULL, false,
-     "a ':' where no key can be: the line is indented too far, or the value holds ': '",
-     "align the key with the keys above, or put the value in quotes"},
+    {"mapping values are not allowed in this context", NULL, false, "a ':' where no key can be",
+     "align the key with the keys above; put a value that holds ': ' in quotes; is a ':' missing "
+     "on "
+     "the line above?"},
     {"did not find expected key", "while parsing a block mapping", false,
      "this line is not aligned with the keys above",
      "begin every key of one map in the same column"},
@@ -216,6 +217,16 @@ static bool explain_tab(struct str text, struct span at, struct diags *diags)
     return true;
 }
 
+/* Whether the first thing on the line is a ':' at this place. */
+static bool starts_with_colon(struct str text, struct span at)
+{
+    size_t i = yaml_line_start(text, at.line);
+    int column = 1;
+    for (; i < text.n && text.p[i] == ' '; i++)
+        column++;
+    return column == at.column && i < text.n && text.p[i] == ':';
+}
+
 void yaml_text_explain(struct str text, const char *problem, const char *context, struct span at,
                        struct span context_at, struct diags *diags)
 {
@@ -223,6 +234,10 @@ void yaml_text_explain(struct str text, const char *problem, const char *context
         text = (struct str){text.p + 3, text.n - 3};
     if (explain_tab(text, at, diags))
         return;
+    if (starts_with_colon(text, at)) {
+        diags_add(diags, at, mem_dup("a key is missing in front of this ':'"), NULL);
+        return;
+    }
     for (size_t i = 0; i < COUNT_OF(explained); i++) {
         const char *want = explained[i].context;
         if (!str_starts(str_of(problem), explained[i].problem) ||
