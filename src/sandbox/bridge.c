@@ -65,6 +65,11 @@ void ip_range_address(struct ip_range c, uint32_t n, char *out)
     inet_ntop(AF_INET, &in, out, INET_ADDRSTRLEN);
 }
 
+void ip_range_broadcast(struct ip_range c, char *out)
+{
+    ip_range_address(c, ~ip_range_mask(c), out);
+}
+
 static void ip_range_text(struct ip_range c, struct buf *out)
 {
     char base[INET_ADDRSTRLEN];
@@ -261,6 +266,8 @@ static int add_bridge(struct loop *loop, const struct bridge *b, bool exists, st
         alias[ALIAS_MAX] = '\0';
     AUTO_FREE char *alias_path = mem_printf("/sys/class/net/%s/ifalias", b->name);
     AUTO_FREE char *ipv6 = mem_printf("/proc/sys/net/ipv6/conf/%s/disable_ipv6", b->name);
+    AUTO_FREE char *retry = mem_printf("/proc/sys/net/ipv4/neigh/%s/retrans_time_ms", b->name);
+    AUTO_FREE char *tries = mem_printf("/proc/sys/net/ipv4/neigh/%s/mcast_solicit", b->name);
     AUTO_FREE char *forward = mem_printf("/proc/sys/net/ipv4/conf/%s/forwarding", b->name);
     if (write_text(alias_path, alias, err) == -1)
         return -1;
@@ -268,6 +275,10 @@ static int add_bridge(struct loop *loop, const struct bridge *b, bool exists, st
     if (write_text(forward, "0\n", err) == -1)
         return -1;
     (void)!write_text(ipv6, "1\n", NULL); /* there may be no IPv6 at all */
+    /* Who connects while a host boots is through when it is up, not up to a second later: the
+     * neighbour is asked for every 50 ms, for the usual 3 s. */
+    (void)!write_text(retry, "50\n", NULL);
+    (void)!write_text(tries, "60\n", NULL);
     const struct ip_range ranges[] = {b->private_range, b->public_range};
     for (size_t i = 0; i < COUNT_OF(ranges); i++) {
         char address[INET_ADDRSTRLEN];

@@ -27,6 +27,7 @@ int ip_range_parse(const char *text, struct ip_range *out, struct err *err) MUST
 bool ip_range_overlap(struct ip_range a, struct ip_range b);
 /* The nth address of the range; out holds at least INET_ADDRSTRLEN bytes. */
 void ip_range_address(struct ip_range c, uint32_t n, char *out);
+void ip_range_broadcast(struct ip_range c, char *out);
 
 struct bridge_options {
     const char *name;

@@ -92,7 +92,11 @@ static int put_new_host_key(struct seed *s, const char *path)
 static int seed_booted(struct seed *s)
 {
     AUTO_FREE char *config =
-        mem_printf("system_info:\n  default_user:\n    name: %s\n", s->h->user);
+        mem_printf("system_info:\n  default_user:\n    name: %s\n"
+                   /* Debian's list has netdev, which is not in the image: made anew, it would take
+                    * the user's number 1000. */
+                   "    groups: [adm, audio, cdrom, dialout, dip, floppy, plugdev, sudo, video]\n",
+                   s->h->user);
     if (put(s, "etc/cloud/cloud.cfg.d/95_user.cfg", 0644, str_of(config)) == -1)
         return -1;
     if (s->h->foreign_host_key) {

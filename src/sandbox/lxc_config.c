@@ -22,6 +22,13 @@ void lxc_mac(const char *private_ip, char out[18])
     snprintf(out, 18, "02:00:%02x:%02x:%02x:%02x", a >> 24, a >> 16 & 255, a >> 8 & 255, a & 255);
 }
 
+static void address(const char *ip, struct ip_range range, struct buf *out)
+{
+    char broadcast[INET_ADDRSTRLEN]; /* lxc's own guess at it is wrong */
+    ip_range_broadcast(range, broadcast);
+    buf_addf(out, "lxc.net.0.ipv4.address = %s/%d %s\n", ip, range.bits, broadcast);
+}
+
 static void network(const struct host *h, struct buf *out)
 {
     const struct bridge *b = &h->all->bridge;
@@ -31,11 +38,11 @@ static void network(const struct host *h, struct buf *out)
     ip_range_address(b->private_range, 1, gateway);
     buf_addf(out,
              "lxc.net.0.type = veth\nlxc.net.0.link = %s\nlxc.net.0.veth.pair = %s\n"
-             "lxc.net.0.name = eth0\nlxc.net.0.flags = up\nlxc.net.0.hwaddr = %s\n"
-             "lxc.net.0.ipv4.address = %s/%d\n",
-             b->name, veth, mac, h->private_ip, b->private_range.bits);
+             "lxc.net.0.name = eth0\nlxc.net.0.flags = up\nlxc.net.0.hwaddr = %s\n",
+             b->name, veth, mac);
+    address(h->private_ip, b->private_range, out);
     if (h->public_ip)
-        buf_addf(out, "lxc.net.0.ipv4.address = %s/%d\n", h->public_ip, b->public_range.bits);
+        address(h->public_ip, b->public_range, out);
     buf_addf(out, "lxc.net.0.ipv4.gateway = %s\n", gateway);
 }
 

@@ -13,6 +13,7 @@
 #include "os/fs.h"
 #include "sandbox/hosts.h"
 #include "sandbox/imds.h"
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -259,6 +260,7 @@ static void serve(void)
 int main(int argc, char **argv)
 {
     struct err err = {0};
+    signal(SIGPIPE, SIG_IGN);
     if (argc < 7)
         return 2;
     enum host_kind kind = HOST_LIGHT;
