@@ -48,7 +48,7 @@ static enum keyfile_kind wrong(struct err *err, const char *path, const char *wh
 enum keyfile_kind keyfile_kind(const char *path, struct str text, struct err *err)
 {
     struct str s = str_trim(text);
-    if (s.n == 0)
+    if (!s.p || s.n == 0)
         return wrong(err, path, "is empty", "give an SSH private key");
     if (str_starts(s, "PuTTY-User-Key-File-")) {
         err_set(err, ERR_FILE,
