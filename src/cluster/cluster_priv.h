@@ -84,6 +84,7 @@ struct journal {
     char *path;
     struct launch_entry *pending; /* launches without an answer, oldest first */
     size_t count, cap;
+    bool mended; /* a torn last line is cut off before the first write */
 };
 
 #define JOURNAL_BYTES_MAX ((size_t)64 << 20)

@@ -173,8 +173,9 @@ static int mend_tail(const char *path, struct err *err)
 
 int journal_begin(struct journal *j, struct launch_entry *e, struct err *err)
 {
-    if (j->count == 0 && mend_tail(j->path, err) == -1)
+    if (!j->mended && mend_tail(j->path, err) == -1)
         return -1;
+    j->mended = true;
     json_auto_t *line =
         json_pack("{s:s, s:s, s:s, s:s, s:s, s:i, s:i, s:I}", "event", "launch", "token", e->token,
                   "role", cluster_role_name(e->role), "body", e->body, "host_key", e->host_key,
