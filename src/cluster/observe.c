@@ -22,15 +22,20 @@ struct aws_call *observe_start(struct cluster *c, const char *creator, const cha
 {
     AUTO_FREE char *creator_value = filter_escape(creator ? creator : "");
     AUTO_FREE char *name_value = filter_escape(name ? name : "");
-    struct ec2_filter filters[4];
-    size_t n = 0;
-    filters[n++] = EC2_FILTER("tag:" TAG_PURPOSE, TAG_PURPOSE_VALUE);
+    /* Each made in this block: what EC2_FILTER makes lives no longer than the statement of an `if`.
+     */
+    const struct ec2_filter purpose = EC2_FILTER("tag:" TAG_PURPOSE, TAG_PURPOSE_VALUE),
+                            by_creator = EC2_FILTER("tag:" TAG_CREATOR, creator_value),
+                            by_name = EC2_FILTER("tag:" TAG_CLUSTER, name_value),
+                            alive = EC2_FILTER("instance-state-name", STATES_ALIVE);
+    struct ec2_filter filters[4] = {purpose};
+    size_t n = 1;
     if (creator)
-        filters[n++] = EC2_FILTER("tag:" TAG_CREATOR, creator_value);
+        filters[n++] = by_creator;
     if (name)
-        filters[n++] = EC2_FILTER("tag:" TAG_CLUSTER, name_value);
+        filters[n++] = by_name;
     if (!with_terminated)
-        filters[n++] = EC2_FILTER("instance-state-name", STATES_ALIVE);
+        filters[n++] = alive;
     return ec2_describe_instances(c->aws, filters, n);
 }
 
