@@ -182,10 +182,10 @@ static void add_headers(const struct sigv4_request *r, const struct sigv4_signer
     for (size_t i = 0; i < r->header_count; i++)
         if (is_signed(r->headers[i].name))
             list[count++] = (struct header){lowered(r->headers[i].name), r->headers[i].value, i};
-    list[count++] = (struct header){mem_dup("x-amz-date"), str_of(date), count};
+    list[count++] = (struct header){mem_dup("x-amz-date"), str_of(date), r->header_count};
     if (!secret_is_empty(s->session_token))
         list[count++] = (struct header){mem_dup("x-amz-security-token"),
-                                        secret_expose(s->session_token), count};
+                                        secret_expose(s->session_token), r->header_count + 1};
     qsort(list, count, sizeof *list, compare_headers);
     for (size_t i = 0; i < count; i++) {
         bool again = i > 0 && strcmp(list[i].name, list[i - 1].name) == 0;
