@@ -56,7 +56,7 @@ struct api_request {
     const char *action;
     const char *request_id;
     const char *account; /* "123456789012" */
-    const char *user_arn;
+    const char *user_arn, *user_id;
     const struct params *params;   /* Query services */
     const json_t *json;            /* JSON 1.1 services */
     usec_t now;                    /* wall time */

@@ -129,14 +129,16 @@ static int save(const struct faults *f, struct err *err)
 static int check(const struct fault *fault, struct err *err)
 {
     const struct fault_info *info = &fault_infos[fault->kind];
-    bool request = info->point == FAULT_POINT_BEFORE || info->point == FAULT_POINT_AFTER;
     bool launch = info->point == FAULT_POINT_LAUNCH || info->point == FAULT_POINT_INSTANCE;
-    if (fault->action && !request)
-        return err_set(err, ERR_USAGE, "'%s' is no fault of a request: it takes no action",
+    bool clock = info->point == FAULT_POINT_CLOCK;
+    if (clock && (fault->action || fault->type || fault->zone || fault->skip))
+        return err_set(err, ERR_USAGE,
+                       "'%s' is of the whole server: it takes no action, type, zone "
+                       "or skip",
                        info->name);
-    if ((fault->type || fault->zone) && !launch)
-        return err_set(err, ERR_USAGE, "'%s' is no fault of a launch: it takes no type and no zone",
-                       info->name);
+    if (launch && fault->action && strcmp(fault->action, "RunInstances") != 0)
+        return err_set(err, ERR_USAGE, "'%s' is a fault of RunInstances, not of %s", info->name,
+                       fault->action);
     if (fault->count == 0 || fault->count < FAULT_FOREVER || fault->skip < 0)
         return err_set(err, ERR_USAGE, "a fault's count is at least 1, its skip at least 0");
     bool lasting = (fault->kind == FAULT_HOLD_BEFORE || fault->kind == FAULT_HOLD_AFTER) &&
@@ -268,21 +270,35 @@ static bool fires(struct faults *f, size_t *at, struct fault *out)
     return true;
 }
 
-const struct fault *faults_for_request(struct faults *f, enum fault_point point, const char *action)
+static bool is_for(const struct fault *f, enum fault_point point, const struct fault_target *t)
 {
-    if (!f)
-        return NULL;
-    for (size_t i = 0; i < f->count; i++) {
-        if (fault_infos[f->items[i].kind].point != point || !fits(f->items[i].action, action))
-            continue;
-        struct fault fired;
-        if (!fires(f, &i, &fired))
-            continue;
-        fired.action = fired.type = fired.zone = NULL;
-        f->last = fired;
-        return &f->last;
+    return fault_infos[f->kind].point == point && fits(f->action, t->action) &&
+           fits(f->type, t->type) && fits(f->zone, t->zone);
+}
+
+/* The next one that acts on the target, from *at on; false where there is none. */
+static bool next_fault(struct faults *f, enum fault_point point, const struct fault_target *t,
+                       size_t *at, struct fault *out)
+{
+    for (; *at < f->count; (*at)++) {
+        if (is_for(&f->items[*at], point, t) && fires(f, at, out)) {
+            (*at)++;
+            return true;
+        }
     }
-    return NULL;
+    return false;
+}
+
+const struct fault *faults_for_request(struct faults *f, enum fault_point point,
+                                       const struct fault_target *target)
+{
+    size_t at = 0;
+    struct fault fired;
+    if (!f || !next_fault(f, point, target, &at, &fired))
+        return NULL;
+    fired.action = fired.type = fired.zone = NULL;
+    f->last = fired;
+    return &f->last;
 }
 
 usec_t faults_skew(const struct faults *f)
@@ -295,49 +311,48 @@ usec_t faults_skew(const struct faults *f)
     return (usec_t)(seconds * (double)USEC_PER_SEC);
 }
 
+static void apply_to_launch(const struct fault *fired, struct fault_launch *out)
+{
+    if (fired->kind == FAULT_PARTIAL) {
+        int n = (int)fired->value;
+        out->at_most = out->at_most < 0 || n < out->at_most ? n : out->at_most;
+    } else if (fired->kind == FAULT_QUOTA) {
+        out->code = "VcpuLimitExceeded";
+        out->status = 400;
+        out->message =
+            "You have requested more vCPU capacity than your current vCPU limit allows for "
+            "the instance bucket that the specified instance type belongs to. Please "
+            "visit http://aws.amazon.com/contact-us/ec2-request to request an adjustment "
+            "to this limit.";
+    } else {
+        out->code = "InsufficientInstanceCapacity";
+        out->status = 500;
+        out->message =
+            "We currently do not have sufficient capacity of the requested instance type "
+            "in the Availability Zone you requested. Our system will be working on "
+            "provisioning additional capacity.";
+    }
+}
+
 void faults_for_launch(struct faults *f, const char *type, const char *zone,
                        struct fault_launch *out)
 {
+    struct fault_target t = {"RunInstances", type, zone};
+    struct fault fired;
+    size_t at = 0;
     *out = (struct fault_launch){.at_most = -1};
-    for (size_t i = 0; f && i < f->count; i++) {
-        if (fault_infos[f->items[i].kind].point != FAULT_POINT_LAUNCH ||
-            !fits(f->items[i].type, type) || !fits(f->items[i].zone, zone))
-            continue;
-        struct fault fired;
-        if (out->code || !fires(f, &i, &fired))
-            continue;
-        if (fired.kind == FAULT_PARTIAL) {
-            int n = (int)fired.value;
-            out->at_most = out->at_most < 0 || n < out->at_most ? n : out->at_most;
-        } else if (fired.kind == FAULT_QUOTA) {
-            out->code = "VcpuLimitExceeded";
-            out->status = 400;
-            out->message = "You have requested more vCPU capacity than your current vCPU limit "
-                           "allows for the instance bucket that the specified instance type "
-                           "belongs to. Please visit "
-                           "http://aws.amazon.com/contact-us/ec2-request to request an adjustment "
-                           "to this limit.";
-        } else {
-            out->code = "InsufficientInstanceCapacity";
-            out->status = 500;
-            out->message = "We currently do not have sufficient capacity of the requested instance "
-                           "type in the Availability Zone you requested. Our system will be "
-                           "working on provisioning additional capacity.";
-        }
-    }
+    while (f && !out->code && next_fault(f, FAULT_POINT_LAUNCH, &t, &at, &fired))
+        apply_to_launch(&fired, out);
 }
 
 void faults_for_instance(struct faults *f, const char *type, const char *zone,
                          struct fault_instance *out)
 {
+    struct fault_target t = {"RunInstances", type, zone};
+    struct fault fired;
+    size_t at = 0;
     *out = (struct fault_instance){0};
-    for (size_t i = 0; f && i < f->count; i++) {
-        if (fault_infos[f->items[i].kind].point != FAULT_POINT_INSTANCE ||
-            !fits(f->items[i].type, type) || !fits(f->items[i].zone, zone))
-            continue;
-        struct fault fired;
-        if (!fires(f, &i, &fired))
-            continue;
+    while (f && next_fault(f, FAULT_POINT_INSTANCE, &t, &at, &fired)) {
         if (fired.kind == FAULT_LATE_ADDRESS)
             out->late_addresses = (usec_t)(fired.value * (double)USEC_PER_SEC);
         else if (fired.kind == FAULT_NEVER_BOOTS)

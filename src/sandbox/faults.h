@@ -69,9 +69,12 @@ int faults_add(struct faults *f, const struct fault *fault, struct err *err) MUS
 int faults_clear(struct faults *f, int id, struct err *err) MUST_CHECK;
 json_t *faults_list(const struct faults *f); /* an array; the caller owns it */
 
+struct fault_target {
+    const char *action, *type, *zone; /* NULL: it has none */
+};
 /* The fault that acts on a request at this point, or NULL; valid until the next call. */
 const struct fault *faults_for_request(struct faults *f, enum fault_point point,
-                                       const char *action);
+                                       const struct fault_target *target);
 usec_t faults_skew(const struct faults *f); /* to add to the true time */
 
 #endif

@@ -1,8 +1,7 @@
 /* flambe-sandbox: a local EC2. */
-#include <stdio.h>
+#include "sandbox/cli.h"
 
-int main(void)
+int main(int argc, char **argv)
 {
-    puts("flambe-sandbox " FLAMBE_VERSION);
-    return 0;
+    return cli_main(argc, (const char *const *)argv);
 }

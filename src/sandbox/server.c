@@ -184,6 +184,15 @@ int server_held(const struct server *s)
     return n;
 }
 
+void server_drop_held(struct server *s)
+{
+    while (s->held) {
+        struct call *c = s->held;
+        unhold(c);
+        drop(c);
+    }
+}
+
 int server_release(struct server *s)
 {
     int n = server_held(s);
@@ -208,12 +217,18 @@ static void save_or_fail(struct call *c)
 static void run_effect(struct call *c)
 {
     struct server *s = c->server;
+    if (s->o.world && !s->o.world(s->o.ctx)) {
+        api_fail(&c->reply, 503, "Unavailable", "The sandbox is being reset");
+        answer(c);
+        return;
+    }
     if (s->o.advance)
         s->o.advance(s->o.ctx);
     struct api_request q = {.action = c->action_name,
                             .request_id = c->id,
                             .account = s->o.account,
                             .user_arn = c->who.arn ? c->who.arn : "",
+                            .user_id = c->who.user_id ? c->who.user_id : "",
                             .params = c->params,
                             .json = c->json,
                             .now = clock_wall(s->o.clock),
@@ -226,15 +241,33 @@ static void run_effect(struct call *c)
     after_effect(c);
 }
 
+/* The fault that acts on this call at this point, or NULL. */
+static const struct fault *fault_of(struct call *c, enum fault_point point)
+{
+    const struct server *s = c->server;
+    struct fault_target t = {.action = c->action_name};
+    if (c->params) {
+        const char *subnet = param(c->params, "SubnetId");
+        if (!subnet)
+            subnet = param(c->params, "NetworkInterface.1.SubnetId");
+        t.type = param(c->params, "InstanceType");
+        t.zone = param(c->params, "Placement.AvailabilityZone");
+        if (!t.zone && subnet && s->o.subnet_zone && s->o.world(s->o.ctx))
+            t.zone = s->o.subnet_zone(s->o.ctx, subnet);
+    }
+    const struct fault *f = faults_for_request(s->o.faults, point, &t);
+    if (f)
+        c->fault = fault_infos[f->kind].name;
+    return f;
+}
+
 static void after_effect(struct call *c)
 {
-    const struct fault *f =
-        faults_for_request(c->server->o.faults, FAULT_POINT_AFTER, c->action_name);
+    const struct fault *f = fault_of(c, FAULT_POINT_AFTER);
     if (!f) {
         answer(c);
         return;
     }
-    c->fault = fault_infos[f->kind].name;
     if (f->kind == FAULT_DROP_AFTER)
         drop(c);
     else
@@ -251,6 +284,7 @@ void server_run(struct server *s, const struct service *service, const struct ap
                             .request_id = id,
                             .account = s->o.account,
                             .user_arn = arn,
+                            .user_id = s->o.account,
                             .params = params,
                             .now = clock_wall(s->o.clock),
                             .identities = s->o.identities,
@@ -325,13 +359,11 @@ static void fail_on_demand(struct call *c, const struct fault *f)
 
 static void before_effect(struct call *c)
 {
-    const struct fault *f =
-        faults_for_request(c->server->o.faults, FAULT_POINT_BEFORE, c->action_name);
+    const struct fault *f = fault_of(c, FAULT_POINT_BEFORE);
     if (!f) {
         run_effect(c);
         return;
     }
-    c->fault = fault_infos[f->kind].name;
     if (f->kind == FAULT_DROP_BEFORE)
         drop(c);
     else if (f->kind == FAULT_HOLD_BEFORE)
@@ -520,11 +552,7 @@ void server_stop(struct server *s)
 {
     if (!s)
         return;
-    while (s->held) {
-        struct call *c = s->held;
-        unhold(c);
-        drop(c);
-    }
+    server_drop_held(s);
     httpd_stop(s->httpd);
     request_log_close(s->log);
     free(s);

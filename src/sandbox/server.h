@@ -29,6 +29,8 @@ struct server_options {
     int (*save)(void *ctx, struct err *err);
     /* Requests under /_sandbox/. */
     void (*control)(void *ctx, struct httpd_request *r);
+    /* The zone of a subnet, or NULL: for faults of a zone. May be NULL. */
+    const char *(*subnet_zone)(void *ctx, const char *subnet_id);
     void *ctx;
 };
 
@@ -36,6 +38,7 @@ int server_start(const struct server_options *o, struct server **out, struct err
 /* Requests that are held are dropped. NULL is legal. */
 void server_stop(struct server *s);
 int server_port(const struct server *s);
+void server_drop_held(struct server *s); /* their connections break */
 /* Lets all held requests go on; returns how many there were. */
 int server_release(struct server *s);
 int server_held(const struct server *s);
