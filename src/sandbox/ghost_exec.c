@@ -179,7 +179,6 @@ static void contact(struct ghost_exec *x)
 
 void ghost_exec_input_end(struct ghost_exec *x)
 {
-    x->input_ended = true;
     if (x->work == GHOST_CAT || x->work == GHOST_READ)
         finish(x, 0);
     else if (x->work == GHOST_CONTACT)

@@ -12,6 +12,9 @@
 #include <string.h>
 #include <unistd.h>
 
+#define WRITE_BLOCK 16384
+#define FIRST_READ 65536 /* more than libssh's first window of 64000 */
+
 struct ghost_session {
     struct ghost_door *door;
     struct ghost_session *next;
@@ -85,13 +88,18 @@ static int on_data(ssh_session ssh, ssh_channel channel, void *data, uint32_t n,
                    void *ctx)
 {
     (void)ssh, (void)channel, (void)is_stderr;
-    return (int)ghost_exec_input(ctx, data, n);
+    struct ghost_exec *x = ctx;
+    /* Taking bytes makes libssh widen the window, which is a fault once the channel is closed. */
+    return x->exit_sent ? 0 : (int)ghost_exec_input(x, data, n);
 }
 
 static void on_eof(ssh_session ssh, ssh_channel channel, void *ctx)
 {
     (void)ssh, (void)channel;
-    ghost_exec_input_end(ctx);
+    struct ghost_exec *x = ctx;
+    x->input_ended = true;
+    if (x->work != GHOST_CAT) /* cat's input may still lie with libssh: see pump_exec */
+        ghost_exec_input_end(x);
 }
 
 static void on_close(ssh_session ssh, ssh_channel channel, void *ctx)
@@ -140,18 +148,32 @@ static ssh_channel on_open(ssh_session ssh, void *ctx)
     return channel;
 }
 
-static bool flush_one(struct ghost_exec *x, struct buf *b, bool is_stderr)
+/* Writing may make libssh read, and so append to the same buffer: it gets a copy. */
+static void flush_one(struct ghost_exec *x, struct buf *b, bool is_stderr)
 {
-    while (b->len) {
-        int n = is_stderr ? ssh_channel_write_stderr(x->channel, b->data, (uint32_t)b->len)
-                          : ssh_channel_write(x->channel, b->data, (uint32_t)b->len);
+    char block[WRITE_BLOCK];
+    while (b->len && !x->closed) {
+        uint32_t len = (uint32_t)(b->len < sizeof block ? b->len : sizeof block);
+        memcpy(block, b->data, len);
+        int n = is_stderr ? ssh_channel_write_stderr(x->channel, block, len)
+                          : ssh_channel_write(x->channel, block, len);
         if (n == SSH_ERROR)
             x->closed = true;
         if (n <= 0)
-            return false;
+            return;
         buf_consume(b, (size_t)n);
     }
-    return true;
+}
+
+/* libssh widens a channel's window at its first data, even if the command is over by then, which is
+ * a fault once the channel is closed; asked for more than the first window it widens it now. */
+static void widen(struct ghost_exec *x)
+{
+    AUTO_FREE char *block = mem_alloc(FIRST_READ);
+    x->widened = true;
+    int n = ssh_channel_read_timeout(x->channel, block, FIRST_READ, 0, 0);
+    if (n > 0 && x->work == GHOST_CAT)
+        buf_add(&x->out, block, (size_t)n);
 }
 
 /* Writes what waits; where there is room again, takes the input that was left with libssh. */
@@ -159,20 +181,21 @@ static void pump_exec(struct ghost_exec *x)
 {
     if (x->closed || x->exit_sent || x->work == GHOST_IDLE)
         return;
-    bool empty = flush_one(x, &x->out, false) && flush_one(x, &x->err_out, true);
-    if (x->work == GHOST_CAT) {
-        char block[4096];
-        int n;
-        while (x->out.len + sizeof block <= GHOST_PENDING_MAX &&
-               (n = ssh_channel_read_nonblocking(x->channel, block, sizeof block, 0)) > 0) {
-            buf_add(&x->out, block, (size_t)n);
-            flush_one(x, &x->out, false);
-        }
-        if (ssh_channel_is_eof(x->channel) && !x->out.len)
-            ghost_exec_input_end(x);
-        empty = !x->out.len;
+    if (!x->widened)
+        widen(x);
+    flush_one(x, &x->out, false);
+    flush_one(x, &x->err_out, true);
+    while (x->work == GHOST_CAT && x->out.len < GHOST_PENDING_MAX) {
+        char block[WRITE_BLOCK];
+        int n = ssh_channel_read_nonblocking(x->channel, block, sizeof block, 0);
+        if (n <= 0)
+            break;
+        buf_add(&x->out, block, (size_t)n);
+        flush_one(x, &x->out, false);
     }
-    if (x->work != GHOST_DONE || !empty || x->out.len || x->err_out.len)
+    if (x->work == GHOST_CAT && x->input_ended && ssh_channel_poll(x->channel, 0) <= 0)
+        ghost_exec_input_end(x);
+    if (x->work != GHOST_DONE || x->out.len || x->err_out.len)
         return;
     x->exit_sent = true;
     ssh_channel_request_send_exit_status(x->channel, x->exit_status);

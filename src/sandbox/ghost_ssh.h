@@ -65,7 +65,7 @@ struct ghost_exec {
     struct buf out, err_out; /* waiting to go out */
     enum ghost_work work;
     int exit_status;
-    bool input_ended, exit_sent, closed;
+    bool widened, input_ended, exit_sent, closed;
 };
 
 /* Begins a command; false where the channel runs one already. */

@@ -225,7 +225,7 @@ static int launch(struct host *h, struct err *err)
     lxc_config(h, &text);
     (void)unlink(pid);
     (void)unlink(log);
-    if (fs_write_atomic(config, 0600, buf_view(&text), err) == -1)
+    if (lxc_write(config, 0600, 0, buf_view(&text), err) == -1)
         return -1;
     const char *const argv[] = {"lxc-start", "-n",   h->name, "-P",    h->all->dir,
                                 "-f",        config, "-d",    "-p",    pid,

@@ -68,7 +68,7 @@ static int make_directory(const struct host *h, struct err *err)
     AUTO_FREE char *kind_path = fs_join(h->dir, "kind");
     if (mkdir(h->dir, 0700) == -1)
         return err_set_sys(err, errno, "cannot make the host's directory '%s'", h->dir);
-    return fs_write_atomic(kind_path, 0600, str_of(host_kind_name(h->kind)), err);
+    return lxc_write(kind_path, 0600, 0, str_of(host_kind_name(h->kind)), err);
 }
 
 /* The kind of the host whose directory is there already. */

@@ -110,6 +110,10 @@ void lxc_config(const struct host *h, struct buf *out);
 
 /* Writes what differs from host to host into its upper layer, once. */
 int lxc_seed(const struct host *h, struct err *err) MUST_CHECK;
+/* Writes a file without syncing it: a thousand syncs cost a minute, and what was being made when
+ * the whole machine died is not worth one. */
+int lxc_write(const char *path, mode_t mode, uid_t owner, struct str text,
+              struct err *err) MUST_CHECK;
 
 /* ---- hosts_lxc_proc.c -------------------------------------------------------------------------
  */

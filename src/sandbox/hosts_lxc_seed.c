@@ -22,8 +22,19 @@ struct seed {
     struct err *err;
 };
 
-/* Makes the directories above `path` (below the upper layer) and writes the file; -1 once failed.
- */
+int lxc_write(const char *path, mode_t mode, uid_t owner, struct str text, struct err *err)
+{
+    int fd = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, mode);
+    if (fd < 0)
+        return err_set_sys(err, errno, "cannot write '%s'", path);
+    bool ok = write(fd, text.p, text.n) == (ssize_t)text.n && fchmod(fd, mode) == 0 &&
+              fchown(fd, owner, owner) == 0;
+    int sys = errno;
+    close(fd);
+    return ok ? 0 : err_set_sys(err, sys, "cannot write '%s'", path);
+}
+
+/* Makes the directories above `path` (below the upper layer) and writes the file. */
 static int put_as(struct seed *s, const char *path, mode_t mode, uid_t owner, struct str text)
 {
     AUTO_FREE char *full = fs_join(s->upper, path);
@@ -31,15 +42,7 @@ static int put_as(struct seed *s, const char *path, mode_t mode, uid_t owner, st
     *strrchr(dir, '/') = '\0';
     if (fs_mkdirs(dir, 0755, s->err) == -1)
         return -1;
-    /* Not synced: a host that was not whole when the machine died is not taken up again. */
-    int fd = open(full, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, mode);
-    if (fd < 0)
-        return err_set_sys(s->err, errno, "cannot write '%s'", full);
-    bool ok = write(fd, text.p, text.n) == (ssize_t)text.n && fchmod(fd, mode) == 0 &&
-              fchown(fd, owner, owner) == 0;
-    int sys = errno;
-    close(fd);
-    return ok ? 0 : err_set_sys(s->err, sys, "cannot write '%s'", full);
+    return lxc_write(full, mode, owner, text, s->err);
 }
 
 static int put(struct seed *s, const char *path, mode_t mode, struct str text)
