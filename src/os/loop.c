@@ -8,6 +8,9 @@ struct loop {
     uv_loop_t uv;
     uv_signal_t signals[2]; /* SIGINT, SIGTERM */
     uv_timer_t wake;        /* bounds the turns of loop_wait */
+    uv_prepare_t look;      /* looks at loop_wait's condition before a turn blocks */
+    bool (*done)(void *ctx);
+    void *done_ctx;
     bool signals_open;
     bool cancelled;
     int shields;
@@ -26,7 +29,10 @@ struct loop *loop_new(void)
     struct loop *l = mem_alloc(sizeof *l);
     if (uv_loop_init(&l->uv) != 0 || uv_timer_init(&l->uv, &l->wake) != 0)
         abort();
+    uv_prepare_init(&l->uv, &l->look);
+    l->look.data = l;
     uv_unref((uv_handle_t *)&l->wake);
+    uv_unref((uv_handle_t *)&l->look);
     return l;
 }
 
@@ -108,9 +114,19 @@ void loop_unshield(struct loop *l)
     l->shields--;
 }
 
+/* Also stops a turn that has only just begun, which would block with no deadline left. */
 static void woken(uv_timer_t *t)
 {
-    (void)t;
+    uv_stop(t->loop);
+}
+
+/* A turn runs the timers first and then blocks for the next event, so that what a timer made true
+ * would go unseen until then. */
+static void look(uv_prepare_t *p)
+{
+    struct loop *l = p->data;
+    if ((l->cancelled && !l->shields) || l->done(l->done_ctx))
+        uv_stop(&l->uv);
 }
 
 int loop_wait(struct loop *l, bool (*done)(void *ctx), void *ctx, usec_t timeout, struct err *err)
@@ -120,6 +136,9 @@ int loop_wait(struct loop *l, bool (*done)(void *ctx), void *ctx, usec_t timeout
     /* The timer is the one handle that keeps a turn from blocking past the deadline; it is
      * referenced meanwhile, so that a loop with nothing else to do still waits. */
     uv_ref((uv_handle_t *)&l->wake);
+    l->done = done;
+    l->done_ctx = ctx;
+    uv_prepare_start(&l->look, look);
     int rc = 0;
     while (!done(ctx)) {
         if (l->cancelled && !l->shields) {
@@ -140,6 +159,7 @@ int loop_wait(struct loop *l, bool (*done)(void *ctx), void *ctx, usec_t timeout
         uv_timer_start(&l->wake, woken, (uint64_t)((left + USEC_PER_MSEC - 1) / USEC_PER_MSEC), 0);
         uv_run(&l->uv, UV_RUN_ONCE);
     }
+    uv_prepare_stop(&l->look);
     uv_timer_stop(&l->wake);
     uv_unref((uv_handle_t *)&l->wake);
     return rc;
