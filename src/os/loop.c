@@ -1,6 +1,7 @@
 /* See loop.h. */
 #include "os/loop.h"
 #include "base/mem.h"
+#include <signal.h>
 #include <stdlib.h>
 #include <unistd.h>
 
@@ -24,8 +25,19 @@ struct timer {
     void *ctx;
 };
 
+/* Writing to a pipe or socket whose reader is gone is an error to handle (EPIPE), not the end of
+ * the program; libuv and libssh leave the choice to it. uv_spawn gives children the default back;
+ * who calls exec without it does so itself. */
+static void ignore_sigpipe(void)
+{
+    struct sigaction now;
+    if (sigaction(SIGPIPE, NULL, &now) == 0 && now.sa_handler == SIG_DFL)
+        signal(SIGPIPE, SIG_IGN);
+}
+
 struct loop *loop_new(void)
 {
+    ignore_sigpipe();
     struct loop *l = mem_alloc(sizeof *l);
     if (uv_loop_init(&l->uv) != 0 || uv_timer_init(&l->uv, &l->wake) != 0)
         abort();

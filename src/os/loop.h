@@ -13,7 +13,9 @@
 
 struct loop;
 
-struct loop *loop_new(void); /* ends the process where libuv cannot start */
+/* Ends the process where libuv cannot start. From now on SIGPIPE is ignored: a write whose reader
+ * is gone fails with EPIPE. Restore SIG_DFL before an exec of your own. */
+struct loop *loop_new(void);
 /* Closes what is still open and frees; every user of the loop is gone before. NULL is legal. */
 void loop_free(struct loop *loop);
 uv_loop_t *loop_uv(struct loop *loop);
