@@ -3,9 +3,10 @@
 #define FLAMBE_SSH_EC2_FINGERPRINT_H
 
 #include "ssh/identity.h"
+#include <openssl/evp.h>
 
 /* Fills id's fingerprints from id->public_line, id->blob and the private key (NULL where an agent
- * holds it). */
-void ec2_fingerprints(struct ssh_identity *id, ssh_key private_key);
+ * holds it, or where it is not RSA). */
+void ec2_fingerprints(struct ssh_identity *id, EVP_PKEY *private);
 
 #endif

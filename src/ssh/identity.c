@@ -7,6 +7,7 @@
 #include "ssh/ec2_fingerprint.h"
 #include "ssh/hostkey.h"
 #include "ssh/keyfile.h"
+#include "ssh/pkey.h"
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
@@ -70,8 +71,15 @@ static void normalise(struct str text, struct buf *out)
 /* The public key of an encrypted file: from inside it, else from PATH.pub. */
 static bool find_public(const char *path, enum keyfile_kind kind, struct str text, struct buf *blob)
 {
-    if (kind == KEYFILE_OPENSSH)
-        return keyfile_openssh_public(text, blob);
+    if (kind == KEYFILE_OPENSSH) {
+        struct buf raw = {0};
+        struct str public, private;
+        bool found = keyfile_openssh_parts(text, &raw, &public, &private);
+        if (found)
+            buf_add_str(blob, public);
+        buf_wipe(&raw);
+        return found;
+    }
     AUTO_FREE char *beside = mem_printf("%s.pub", path);
     AUTO_BUF struct buf line = {0};
     if (fs_read(beside, SSH_PUBLIC_LINE_MAX, &line, NULL) == -1)
@@ -114,23 +122,33 @@ static int load_from_agent(const char *path, enum keyfile_kind kind, struct str 
 static int load_text(const char *path, enum keyfile_kind kind, const struct buf *text,
                      struct ssh_identity *id, struct err *err)
 {
+    EVP_PKEY *pkey =
+        kind == KEYFILE_OPENSSH ? pkey_of_openssh_rsa(buf_view(text)) : pkey_of_pem(buf_view(text));
+    struct buf rewritten = {0};
+    if (kind == KEYFILE_PEM && pkey)
+        (void)pkey_ed25519_to_openssh(pkey, &rewritten); /* libssh cannot use its own reading */
+    const struct buf *usable = rewritten.len ? &rewritten : text;
     bool encrypted = false;
     int rc =
-        ssh_pki_import_privkey_base64(buf_text(text), NULL, note_encrypted, &encrypted, &id->key);
+        ssh_pki_import_privkey_base64(buf_text(usable), NULL, note_encrypted, &encrypted, &id->key);
+    buf_wipe(&rewritten);
+    if (rc == SSH_OK) {
+        id->public_line = public_line_of(id->key);
+        struct str rest = str_of(id->public_line);
+        (void)str_cut(&rest, ' ');
+        if (id->public_line && digest_unbase64(rest, &id->blob))
+            ec2_fingerprints(id, pkey);
+    }
+    EVP_PKEY_free(pkey);
     if (encrypted)
         return load_from_agent(path, kind, buf_view(text), id, err);
-    if (rc != SSH_OK)
-        return err_set(err, ERR_FILE,
-                       "the key '%s' cannot be used: it is damaged, or of another type than RSA, "
-                       "ED25519 or ECDSA",
-                       path);
-    id->public_line = public_line_of(id->key);
-    struct str rest = str_of(id->public_line);
-    (void)str_cut(&rest, ' ');
-    if (!id->public_line || !digest_unbase64(rest, &id->blob))
-        return err_set(err, ERR_FILE, "the key '%s' is of a type that is not supported here", path);
-    ec2_fingerprints(id, id->key);
-    return 0;
+    if (id->sha256)
+        return 0;
+    return err_set(
+        err, ERR_FILE,
+        "the key '%s' cannot be used: it is damaged, or of another type than RSA, ED25519 "
+        "or ECDSA",
+        path);
 }
 
 int ssh_identity_load(const char *path, struct ssh_identity **out, struct err *err)

@@ -7,10 +7,8 @@
 static const struct {
     const char *start;
     const char *what;
-    const char *fix; /* a printf format whose two %s are the path */
+    const char *fix;
 } wrong_kinds[] = {
-    {"PuTTY-User-Key-File-", "is a PuTTY key (.ppk)",
-     "run `puttygen '%s' -O private-openssh -o key.pem` and give key.pem"},
     {"-----BEGIN PUBLIC KEY", "is a public key", "give the private key that belongs to it"},
     {"-----BEGIN RSA PUBLIC KEY", "is a public key", "give the private key that belongs to it"},
     {"---- BEGIN SSH2 PUBLIC KEY", "is a public key", "give the private key that belongs to it"},
@@ -26,7 +24,7 @@ static const struct {
 
 static bool starts_like_public_key(struct str s)
 {
-    static const char *const starts[] = {"ssh-rsa ",    "ssh-dss ",        "ssh-ed25519 ",
+    static const char *const starts[] = {"ssh-rsa",     "ssh-dss",         "ssh-ed25519",
                                          "ecdsa-sha2-", "sk-ssh-ed25519@", "sk-ecdsa-sha2-"};
     for (size_t i = 0; i < COUNT_OF(starts); i++)
         if (str_starts(s, starts[i]))
@@ -75,7 +73,7 @@ enum keyfile_kind keyfile_kind(const char *path, struct str text, struct err *er
                                                                        : KEYFILE_PEM;
 }
 
-static bool take_string(struct str *rest, struct str *out)
+bool keyfile_take_string(struct str *rest, struct str *out)
 {
     if (rest->n < 4)
         return false;
@@ -89,8 +87,10 @@ static bool take_string(struct str *rest, struct str *out)
     return true;
 }
 
-/* OpenSSH's PROTOCOL.key: magic, cipher, kdf, kdf options, number of keys, public key, … */
-bool keyfile_openssh_public(struct str text, struct buf *blob)
+/* OpenSSH's PROTOCOL.key: magic, cipher, kdf, kdf options, number of keys, public key, private
+ * part. */
+bool keyfile_openssh_parts(struct str text, struct buf *raw, struct str *public,
+                           struct str *private)
 {
     static const char begin[] = "-----BEGIN OPENSSH PRIVATE KEY-----";
     static const char magic[] = "openssh-key-v1"; /* its NUL belongs to it */
@@ -100,23 +100,18 @@ bool keyfile_openssh_public(struct str text, struct buf *blob)
     from += sizeof begin - 1;
     size_t left = text.n - (size_t)(from - text.p);
     const char *to = memmem(from, left, "-----END", 8);
-    if (!to)
+    if (!to || !digest_unbase64((struct str){from, (size_t)(to - from)}, raw))
         return false;
-    struct buf raw = {0};
-    bool ok = digest_unbase64((struct str){from, (size_t)(to - from)}, &raw) &&
-              raw.len > sizeof magic && memcmp(raw.data, magic, sizeof magic) == 0;
-    struct str rest = {0}, part, key = {0};
-    if (ok)
-        rest = (struct str){raw.data + sizeof magic, raw.len - sizeof magic};
-    for (int i = 0; ok && i < 3; i++)
-        ok = take_string(&rest, &part);
-    if (ok && rest.n > 4) {
-        rest.p += 4;
-        rest.n -= 4;
-        ok = take_string(&rest, &key) && key.n > 0;
-    }
-    if (ok)
-        buf_add_str(blob, key);
-    buf_wipe(&raw);
-    return ok && key.n > 0;
+    if (raw->len <= sizeof magic || memcmp(raw->data, magic, sizeof magic) != 0)
+        return false;
+    struct str rest = {raw->data + sizeof magic, raw->len - sizeof magic}, part;
+    for (int i = 0; i < 3; i++)
+        if (!keyfile_take_string(&rest, &part))
+            return false;
+    if (rest.n < 4)
+        return false;
+    rest.p += 4;
+    rest.n -= 4;
+    return keyfile_take_string(&rest, public) && public->n > 0 &&
+           keyfile_take_string(&rest, private);
 }

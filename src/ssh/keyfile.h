@@ -15,8 +15,12 @@ enum keyfile_kind {
 
 /* Judges by the first line that says something. */
 enum keyfile_kind keyfile_kind(const char *path, struct str text, struct err *err);
-/* The public key inside an OpenSSH private key file, which stands there in clear even where the
- * private part is encrypted. False if malformed. */
-bool keyfile_openssh_public(struct str text, struct buf *blob);
+/* Decodes an OpenSSH private key file into `raw` (a secret: the caller wipes it, in every case) and
+ * points out its public key, which stands there in clear even where the private part is encrypted,
+ * and the private part. False if malformed. */
+bool keyfile_openssh_parts(struct str text, struct buf *raw, struct str *public,
+                           struct str *private) MUST_CHECK;
+/* Cuts a string with a 32-bit length before it (RFC 4251 section 5) off *rest. */
+bool keyfile_take_string(struct str *rest, struct str *out) MUST_CHECK;
 
 #endif

@@ -3,7 +3,7 @@
  * What libssh (0.9.6 to 0.11) does that this file is written around:
  *  - It makes the socket blocking again when it takes it over: undone after every step of the
  *    handshake, else a host that does not read would stop the loop.
- *  - It closes its descriptor at the first error: uv watches a dup.
+ *  - It closes its descriptor at the first error, or only when it is freed: uv watches a dup.
  *  - It reads configuration and known_hosts files of the user unless told not to: they would change
  *    which keys are asked for. Ours are the pins, and they alone decide.
  *  - It blocks on the ssh-agent: that step runs in uv's thread pool. */
@@ -29,8 +29,11 @@ static void watch_closed(uv_handle_t *h)
 
 static void polled(uv_poll_t *p, int status, int events)
 {
-    (void)status, (void)events; /* whatever it is, libssh finds out by reading */
-    session_pump(((struct poll_watch *)p->data)->s);
+    (void)events; /* whatever it is, libssh finds out by reading */
+    struct ssh_session *s = ((struct poll_watch *)p->data)->s;
+    if (status < 0)
+        s->watched = 0; /* uv stops watching at a socket error; bytes may still be unread */
+    session_pump(s);
 }
 
 static void watch_for(struct ssh_session *s, int events)
@@ -226,8 +229,7 @@ void wire_close(struct ssh_session *s)
         uv_close((uv_handle_t *)&s->watch->uv, watch_closed);
     s->watch = NULL;
     s->watched = 0;
-    if (s->lib && s->fd < 0)
-        ssh_disconnect(s->lib);
+    /* Without ssh_disconnect: after it libssh leaves a socket that it was given open for good. */
     ssh_event_free(s->event);
     ssh_free(s->lib);
     s->event = NULL;
