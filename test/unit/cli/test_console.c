@@ -23,6 +23,8 @@
 struct screen {
     char cells[ROWS][COLS + 1];
     size_t row, col;
+    size_t number; /* of an escape sequence */
+    bool escape;
 };
 
 static void screen_init(struct screen *s)
@@ -30,6 +32,18 @@ static void screen_init(struct screen *s)
     memset(s, 0, sizeof *s);
     for (size_t r = 0; r < ROWS; r++)
         memset(s->cells[r], ' ', COLS);
+}
+
+static void screen_escape(struct screen *s, char letter)
+{
+    if (letter == 'A') {
+        assert_true(s->row >= s->number);
+        s->row -= s->number;
+        return;
+    }
+    assert_int_equal(letter, 'J');
+    for (size_t r = s->row; r < ROWS; r++)
+        memset(s->cells[r] + (r == s->row ? s->col : 0), ' ', COLS - (r == s->row ? s->col : 0));
 }
 
 static void screen_feed(struct screen *s, const char *p, size_t n)
@@ -41,18 +55,15 @@ static void screen_feed(struct screen *s, const char *p, size_t n)
             s->row++;
             s->col = 0;
         } else if (p[i] == '\x1b') {
-            size_t number = 0;
-            for (i += 2; p[i] >= '0' && p[i] <= '9'; i++)
-                number = number * 10 + (size_t)(p[i] - '0');
-            if (p[i] == 'A') {
-                assert_true(s->row >= number);
-                s->row -= number;
-            } else {
-                assert_int_equal(p[i], 'J');
-                for (size_t r = s->row; r < ROWS; r++)
-                    memset(s->cells[r] + (r == s->row ? s->col : 0), ' ',
-                           COLS - (r == s->row ? s->col : 0));
-            }
+            s->escape = true;
+            s->number = 0;
+        } else if (s->escape && p[i] == '[') {
+            continue;
+        } else if (s->escape && p[i] >= '0' && p[i] <= '9') {
+            s->number = s->number * 10 + (size_t)(p[i] - '0');
+        } else if (s->escape) {
+            s->escape = false;
+            screen_escape(s, p[i]);
         } else {
             assert_true(s->row < ROWS && s->col < COLS);
             s->cells[s->row][s->col++] = p[i];
@@ -95,12 +106,20 @@ static void rig_done(struct rig *r)
     close(r->slave);
 }
 
+/* The kernel hands a terminal's bytes over when it has time: waits until the screen is as wanted.
+ */
 static void assert_screen(struct rig *r, struct screen *s, const char *want)
 {
-    char bytes[8192];
-    ssize_t n = read(r->master, bytes, sizeof bytes);
-    if (n > 0)
-        screen_feed(s, bytes, (size_t)n);
+    for (int i = 0; i < 500; i++) {
+        char bytes[8192];
+        ssize_t n = read(r->master, bytes, sizeof bytes);
+        if (n > 0)
+            screen_feed(s, bytes, (size_t)n);
+        AUTO_FREE char *have = screen_text(s);
+        if (strcmp(have, want) == 0)
+            return;
+        usleep(10000);
+    }
     AUTO_FREE char *have = screen_text(s);
     assert_string_equal(have, want);
 }
