@@ -250,8 +250,8 @@ struct cluster_launch {
 int launch_run(struct cluster *c, const struct cluster_spec *spec, const struct plan *plan,
                const struct cluster_launch *launch, struct journal *journal, struct pins *pins,
                struct cluster_hosts *hosts, struct err *refusal, struct err *err) MUST_CHECK;
-int launch_resume(struct cluster *c, const char *creator, const char *name, struct journal *journal,
-                  struct pins *pins, size_t *resumed, struct err *err) MUST_CHECK;
+int launch_resume(struct cluster *c, const char *name, struct journal *journal, struct pins *pins,
+                  size_t *resumed, struct err *err) MUST_CHECK;
 /* The plan's factories to create as runs of consecutive numbers, at most LAUNCH_BATCH_MAX each. */
 struct batch {
     int first, count;

@@ -250,7 +250,9 @@ static int collect(struct cluster *c, const struct cluster_spec *spec, struct la
         CLEANUP(ec2_instances_done) struct ec2_instances made = {0};
         bool ok = ec2_run_instances_end(l->call, &made, &l->err) == 0;
         /* A refusal ends the entry; where nothing is known, the next run asks again. */
-        if (ok || journal_replay_is_final(&l->err)) {
+        bool refused = journal_replay_is_final(&l->err) || l->err.code == ERR_CREDENTIALS ||
+                       l->err.code == ERR_CLOCK_SKEW;
+        if (ok || refused) {
             if (take_answer(journal, pins, l->token, l->host_key, &made, rc == 0 ? err : NULL) ==
                 -1)
                 rc = -1;
@@ -332,37 +334,43 @@ int launch_run(struct cluster *c, const struct cluster_spec *spec, const struct 
 
 /* ---- after a kill ------------------------------------------------------------------------- */
 
-int launch_resume(struct cluster *c, const char *creator, const char *name, struct journal *journal,
-                  struct pins *pins, size_t *resumed, struct err *err)
+/* Too old to be sent again, but not to be looked for: its machines need their pins. */
+static struct aws_call *look_for(struct cluster *c, const char *token)
 {
-    (void)creator;
+    struct ec2_filter by_token = EC2_FILTER("client-token", token);
+    return ec2_describe_instances(c->aws, &by_token, 1);
+}
+
+/* What a pending launch made. A final no is an empty answer. */
+static int ask_again(struct cluster *c, const struct launch_entry *e, struct ec2_instances *made,
+                     struct err *err)
+{
+    struct err why = {0};
+    struct grace grace;
+    bool old = journal_judge(e, clock_wall(loop_clock(c->loop))) == JOURNAL_FORGET;
+    grace_begin(&grace, c->loop);
+    int rc = old ? ec2_describe_instances_end(look_for(c, e->token), made, &why)
+                 : ec2_run_instances_end(ec2_run_instances(c->aws, str_of(e->body)), made, &why);
+    grace_end(&grace);
+    if (rc == 0 || (!old && journal_replay_is_final(&why)))
+        return 0;
+    err_copy(err, &why);
+    return err_wrap(err, "the launch that an earlier run left");
+}
+
+int launch_resume(struct cluster *c, const char *name, struct journal *journal, struct pins *pins,
+                  size_t *resumed, struct err *err)
+{
     size_t machines = 0;
-    usec_t now = clock_wall(loop_clock(c->loop));
     while (journal->count) {
-        struct launch_entry *e = &journal->pending[0];
+        const struct launch_entry *e = &journal->pending[0];
         AUTO_FREE char *token = mem_dup(e->token);
-        if (journal_judge(e, now) == JOURNAL_FORGET) {
-            if (journal_end(journal, token, err) == -1)
-                return -1;
-            continue;
-        }
-        step(c,
-             "an earlier run of '%s' ended between a launch and its answer: asking for the same "
-             "machines again",
+        AUTO_FREE char *host_key = mem_dup(e->host_key);
+        step(c, "an earlier run of '%s' ended between a launch and its answer: asking what it made",
              name);
         CLEANUP(ec2_instances_done) struct ec2_instances made = {0};
-        struct err why = {0};
-        struct grace grace;
-        grace_begin(&grace, c->loop);
-        struct aws_call *call = ec2_run_instances(c->aws, str_of(e->body));
-        bool ok = ec2_run_instances_end(call, &made, &why) == 0;
-        grace_end(&grace);
-        if (!ok && !journal_replay_is_final(&why)) {
-            err_copy(err, &why);
-            return err_wrap(err, "the launch that an earlier run left");
-        }
-        AUTO_FREE char *host_key = mem_dup(e->host_key);
-        if (take_answer(journal, pins, token, host_key, &made, err) == -1)
+        if (ask_again(c, e, &made, err) == -1 ||
+            take_answer(journal, pins, token, host_key, &made, err) == -1)
             return -1;
         machines += made.count;
     }

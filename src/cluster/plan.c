@@ -95,6 +95,14 @@ static void create(struct plan *p, enum cluster_role role, int index, const char
     p->missing++;
 }
 
+static int compare_steps(const void *pa, const void *pb)
+{
+    const struct plan_step *a = pa, *b = pb;
+    if (a->role != b->role)
+        return a->role < b->role ? -1 : 1;
+    return a->index < b->index ? -1 : a->index > b->index;
+}
+
 int plan_make(const struct cluster_spec *spec, const struct cluster_hosts *actual,
               const char *region, struct plan *out, struct err *err)
 {
@@ -134,6 +142,7 @@ int plan_make(const struct cluster_spec *spec, const struct cluster_hosts *actua
         create(&p, ROLE_FACTORY, number, spec->factories_type);
         factories++;
     }
+    qsort(p.steps, p.count, sizeof *p.steps, compare_steps);
     *out = p;
     return 0;
 }

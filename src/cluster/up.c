@@ -71,7 +71,7 @@ int cluster_resume(struct cluster *c, const char *creator, const char *name, siz
     journal_done(&journal);
     int rc = open_records(c, creator, name, &lock, &journal, &pins, err);
     if (rc == 0)
-        rc = launch_resume(c, creator, name, &journal, &pins, resumed, err);
+        rc = launch_resume(c, name, &journal, &pins, resumed, err);
     lock_release(lock);
     return rc;
 }
@@ -86,7 +86,7 @@ static int refresh_plan(struct up *u, struct err *err)
     char stamp[33];
     state_stamp(c, s->creator, s->name, stamp);
     bool stale = strcmp(stamp, c->seen) != 0;
-    if (launch_resume(c, s->creator, s->name, &u->journal, &u->pins, &resumed, err) == -1)
+    if (launch_resume(c, s->name, &u->journal, &u->pins, &resumed, err) == -1)
         return -1;
     if (!stale && !resumed)
         return 0;
@@ -175,6 +175,7 @@ static int start_stopped(struct up *u, struct err *err)
         return -1;
     for (size_t i = 0; i < u->hosts->count; i++)
         if (u->hosts->items[i].state == EC2_STOPPED) {
+            mem_freep(&u->hosts->items[i].public_ip); /* it gets another */
             u->hosts->items[i].state = EC2_PENDING;
             host_set_phase(u->c, u->hosts, i, HOST_PENDING, NULL);
         }
@@ -343,6 +344,23 @@ static void first_hosts(struct up *u)
     free(all.items);
 }
 
+/* Whether preflight found an image for each role that is to be created. */
+static bool launch_covers(const struct cluster_launch *launch, const struct plan *plan)
+{
+    for (size_t i = 0; i < plan->count; i++) {
+        const struct plan_step *s = &plan->steps[i];
+        if (s->verb == PLAN_CREATE && (!launch || !launch->roles[s->role].image_id))
+            return false;
+    }
+    return true;
+}
+
+static void show_all(struct up *u)
+{
+    for (size_t i = 0; i < u->hosts->count && u->c->watch.host; i++)
+        u->c->watch.host(u->c->watch.ctx, u->hosts, i);
+}
+
 static int act(struct up *u, struct cluster_launch *launch, struct err *err)
 {
     struct cluster *c = u->c;
@@ -354,8 +372,7 @@ static int act(struct up *u, struct cluster_launch *launch, struct err *err)
     if (!idle &&
         (state_stamp_renew(c, s->creator, s->name, err) == -1 || record_save(c, s, err) == -1))
         return -1;
-    if (u->plan->missing && (!launch || !launch->roles[0].image_id) &&
-        (!launch || !launch->roles[1].image_id))
+    if (!launch_covers(launch, u->plan))
         return err_set(err, ERR_CONFLICT,
                        "the cluster '%s' changed while this run looked at it; run again", s->name);
     if (u->plan->missing &&
@@ -365,8 +382,10 @@ static int act(struct up *u, struct cluster_launch *launch, struct err *err)
         return -1;
     if (start_stopped(u, err) == -1 || pinfile_learn(c, &u->pins, u->hosts, err) == -1)
         return -1;
-    if (!idle)
+    if (!idle) {
         step(c, "waiting for %zu host%s", u->hosts->count, u->hosts->count == 1 ? "" : "s");
+        show_all(u);
+    }
     u->contacts = contacts_new(c, s, u->identity, &u->pins, u->hosts);
     u->alarms = alarms_open(c, s);
     if (make_ready(u, err) == -1)
