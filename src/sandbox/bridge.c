@@ -15,7 +15,7 @@
 #include <unistd.h>
 
 #define IP_PROGRAM "ip"
-#define IP_TIMEOUT (20 * USEC_PER_SEC)
+#define PROGRAM_TIMEOUT (20 * USEC_PER_SEC)
 #define IP_OUTPUT_MAX ((size_t)8 << 20)
 #define ALIAS_PREFIX "flambe-sandbox "
 #define ALIAS_MAX 255
@@ -79,19 +79,20 @@ static void ip_range_text(struct ip_range c, struct buf *out)
 
 /* ---- ip -------------------------------------------------------------------------------------- */
 
-static int run_ip(struct loop *loop, const char *const *argv, struct str input, struct buf *out,
-                  struct err *err)
+static int run_program(struct loop *loop, const char *const *argv, struct str input,
+                       struct buf *out, struct err *err)
 {
     struct proc_result r;
-    if (proc_run(loop, argv, NULL, input, IP_TIMEOUT, &r, err) == -1) {
+    if (proc_run(loop, argv, NULL, input, PROGRAM_TIMEOUT, &r, err) == -1) {
         if (err && err->code == ERR_NOT_FOUND)
             return err_set(err, ERR_NOT_FOUND,
-                           "'ip' is not installed; type: sudo apt-get install iproute2");
+                           "'%s' is not installed; type: sudo apt-get install iproute2", argv[0]);
         return -1;
     }
     int rc = 0;
     if (r.exit_status != 0)
-        rc = err_set(err, ERR_IO, "'ip' failed: %.*s", STR_FMT(str_trim(buf_view(&r.err_out))));
+        rc = err_set(err, ERR_IO, "'%s' failed: %.*s", argv[0],
+                     STR_FMT(str_trim(buf_view(&r.err_out))));
     else if (out)
         buf_add_str(out, buf_view(&r.out));
     proc_result_done(&r);
@@ -114,7 +115,7 @@ static int run_batch(struct loop *loop, const char *netns, bool force, const str
     argv[n++] = "-batch";
     argv[n++] = "-";
     argv[n] = NULL;
-    return run_ip(loop, argv, buf_view(lines), NULL, err);
+    return run_program(loop, argv, buf_view(lines), NULL, err);
 }
 
 /* ---- what the machine has already ------------------------------------------------------------ */
@@ -145,7 +146,7 @@ static int check_routes(struct loop *loop, const struct bridge *b, struct err *e
 {
     AUTO_BUF struct buf out = {.max = IP_OUTPUT_MAX};
     static const char *const argv[] = {IP_PROGRAM, "-j", "-4", "route", "show", NULL};
-    if (run_ip(loop, argv, (struct str){"", 0}, &out, err) == -1)
+    if (run_program(loop, argv, (struct str){"", 0}, &out, err) == -1)
         return -1;
     json_auto_t *routes = NULL;
     if (json_parse(buf_view(&out), IP_OUTPUT_MAX, &routes, err) == -1)
@@ -170,7 +171,7 @@ static int check_addresses(struct loop *loop, const struct bridge *b, struct err
 {
     AUTO_BUF struct buf out = {.max = IP_OUTPUT_MAX};
     static const char *const argv[] = {IP_PROGRAM, "-j", "-4", "addr", "show", NULL};
-    if (run_ip(loop, argv, (struct str){"", 0}, &out, err) == -1)
+    if (run_program(loop, argv, (struct str){"", 0}, &out, err) == -1)
         return -1;
     json_auto_t *links = NULL;
     if (json_parse(buf_view(&out), IP_OUTPUT_MAX, &links, err) == -1)
@@ -358,6 +359,33 @@ static int add_gateway(struct loop *loop, const struct bridge *b, struct err *er
     return in_gateway(b, enable_forwarding, NULL, err);
 }
 
+/* The table's name: nft allows no '-'. */
+static void add_table_name(const struct bridge *b, struct buf *out)
+{
+    buf_adds(out, "flambe_");
+    for (const char *p = b->name; *p; p++)
+        buf_addc(out, *p == '-' ? '_' : *p);
+}
+
+/* Without state: connections that this machine opens go on working, those that hosts open do not.
+ */
+static bool set_guard(struct loop *loop, const struct bridge *b, bool on)
+{
+    AUTO_BUF struct buf name = {0};
+    AUTO_BUF struct buf lines = {0};
+    add_table_name(b, &name);
+    const char *t = buf_text(&name);
+    buf_addf(&lines, "table ip %s\ndelete table ip %s\n", t, t);
+    if (on)
+        buf_addf(&lines,
+                 "table ip %s {\n chain in {\n  type filter hook input priority -10;\n"
+                 "  iifname \"%s\" tcp flags & (syn|ack) == syn drop\n"
+                 "  iifname \"%s\" meta l4proto != { tcp, icmp } drop\n }\n}\n",
+                 t, b->name, b->name);
+    static const char *const argv[] = {"nft", "-f", "-", NULL};
+    return run_program(loop, argv, buf_view(&lines), NULL, NULL) == 0;
+}
+
 static int bridge_init(const struct bridge_options *o, struct bridge *out, struct err *err)
 {
     struct bridge b = {0};
@@ -393,6 +421,7 @@ int bridge_open(struct loop *loop, const struct bridge_options *o, struct bridge
         bridge_done(&b);
         return -1;
     }
+    b.guarded = set_guard(loop, &b, true);
     *out = b;
     return 0;
 }
@@ -421,6 +450,7 @@ void bridge_remove(struct loop *loop, const struct bridge_options *o)
             buf_addf(&lines, " metric %d\n", BRIDGE_METRIC);
         }
         (void)!run_batch(loop, NULL, true, &lines, NULL);
+        (void)set_guard(loop, &b, false);
     }
     bridge_done(&b);
 }

@@ -4,9 +4,11 @@
  *   the hosts' gateway  10.213.0.1, 10.214.0.1   a network namespace of its own; it alone has
  *                       169.254.169.254          and answers all else with "unreachable"
  *
- * The machine's own routes, its forwarding and its firewall stay as they are. Before anything else
- * both ranges get a blackhole route with a bad metric: without it a packet to a host that is not up
- * yet would leave by the machine's uplink, where something may answer. */
+ * Hosts reach each other and the gateway, and nothing else: a table of our own in nftables, bound
+ * to the bridge alone, drops what they send to this machine uninvited. The machine's own routes,
+ * its forwarding and its firewall stay as they are. Before anything else both ranges get a
+ * blackhole route with a bad metric: without it a packet to a host that is not up yet would leave
+ * by the machine's uplink, where something may answer. */
 #ifndef FLAMBE_SANDBOX_BRIDGE_H
 #define FLAMBE_SANDBOX_BRIDGE_H
 
@@ -38,6 +40,7 @@ struct bridge_options {
 struct bridge {
     char *name, *owner, *netns;
     struct ip_range private_range, public_range;
+    bool guarded; /* hosts cannot reach this machine's own services; needs nftables */
 };
 
 /* Makes what is missing, also after an earlier process was killed half-way; waits on the loop.

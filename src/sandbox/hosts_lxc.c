@@ -17,6 +17,7 @@
 #include <unistd.h>
 
 #define ASK_AGAIN (1 * USEC_PER_SEC)
+#define CLEAR_EVERY (100 * USEC_PER_MSEC)
 #define LOG_MAX ((size_t)256 << 10)
 #define REASON_MAX 400
 
@@ -252,6 +253,13 @@ static void launch_next(struct lxc *all)
     }
 }
 
+static void go_on_later(void *ctx)
+{
+    struct host *h = ctx;
+    stop_timer(h);
+    go_on(h);
+}
+
 /* From OFF or MAKING towards RUNNING. */
 static void go_on(struct host *h)
 {
@@ -268,15 +276,13 @@ static void go_on(struct host *h)
     }
     if (!ready)
         return;
+    if (h->taken_up && lxc_kill_named(h->name)) {
+        h->timer = timer_start(h->all->loop, CLEAR_EVERY, go_on_later, h);
+        return;
+    }
+    h->taken_up = false;
     set_state(h, LXC_WAITING);
     launch_next(h->all);
-}
-
-static void go_on_later(void *ctx)
-{
-    struct host *h = ctx;
-    stop_timer(h);
-    go_on(h);
 }
 
 void lxc_host_power_on(struct host *h)

@@ -166,7 +166,7 @@ static struct host *take_up(struct lxc *all, const struct host_config *config,
         return NULL;
     }
     set_config(h, config);
-    h->seeded = true;
+    h->seeded = h->taken_up = true;
     return h;
 }
 
@@ -218,25 +218,29 @@ static bool is_known(const struct lxc *all, const char *id)
     return false;
 }
 
-/* A host that a killed process made, and that no saved state knows of. */
+/* What a killed process made and no saved state knows of. A machine that still runs, or is being
+ * started, is killed in this round and removed in the next. */
 static void remove_orphans(void *ctx)
 {
     struct lxc *all = ctx;
     timer_stop(all->orphans);
     all->orphans = NULL;
+    bool more = false;
     DIR *d = opendir(all->dir);
     const struct dirent *e;
     while (d && (e = readdir(d))) {
         if (e->d_name[0] == '.' || is_known(all, e->d_name))
             continue;
-        struct host *h = host_new(all, e->d_name, NULL);
-        pid_t monitor = lxc_find_monitor(h);
-        if (monitor > 0)
-            (void)!lxc_host_watch(h, monitor);
-        lxc_host_destroy(h);
+        AUTO_FREE char *name = mem_printf("%s%s", all->prefix, e->d_name);
+        if (lxc_kill_named(name))
+            more = true;
+        else
+            lxc_host_destroy(host_new(all, e->d_name, NULL));
     }
     if (d)
         closedir(d);
+    if (more)
+        all->orphans = timer_start(all->loop, SWEEP_EVERY, remove_orphans, all);
 }
 
 /* ---- opening and closing --------------------------------------------------------------------- */
@@ -370,6 +374,9 @@ int hosts_open_lxc(const struct host_options *o, enum host_kind kind, struct hos
         lxc_free(all);
         return -1;
     }
+    if (!all->bridge.guarded && o->progress)
+        o->progress(o->progress_ctx, "hosts can reach this machine's own services: nftables is "
+                                     "missing (type: sudo apt-get install nftables)");
     all->orphans = timer_start(o->loop, ORPHANS_AFTER, remove_orphans, all);
     out->ops = &lxc_ops;
     out->self = all;

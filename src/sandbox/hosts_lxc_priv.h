@@ -71,6 +71,7 @@ struct host {
     enum lxc_state state;
     bool volume_made; /* mkfs has run to its end in this process */
     bool seeded;
+    bool taken_up; /* from an earlier process: something of it may still run under its name */
     bool stop_wanted, kill_wanted; /* carried out as soon as it runs */
     bool again;                    /* starts once more when it ends: a reboot */
     bool doomed;                   /* destroyed: no events, its disk goes when it has ended */
