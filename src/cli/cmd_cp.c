@@ -362,7 +362,7 @@ static void judge(struct cp *cp, struct cp_host *h)
     if (c->status == -1)
         h->err = c->err;
     else if (c->status == STATUS_SSH_FAILED)
-        err_set(&h->err, ERR_UNREACHABLE, "%s could not reach it", program);
+        err_set(&h->err, ERR_UNREACHABLE, "the connection of %s failed", program);
     else if (c->status)
         err_set(&h->err, ERR_REMOTE, "%s ended with status %d", program, c->status);
     else if (h->skipped)

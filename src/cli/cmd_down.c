@@ -90,8 +90,8 @@ const struct command cmd_down = {
     .summary = "terminate a cluster, and prove that nothing of it is left",
     .help = "CLUSTER is a name or a cluster file. Shows the machines, asks once, terminates them, "
             "removes the cluster's alarms, waits until AWS says that all is terminated, and asks "
-            "again for anything that is tagged as the cluster's. A cluster that is already down is "
-            "no error.",
+            "again for anything that is tagged as the cluster's. A cluster that is not up is no "
+            "error where its file is given; its name alone is forgotten by then.",
     .examples = examples,
     .options = options,
     .option_count = COUNT_OF(options),

@@ -4,6 +4,7 @@
 #include "cli/hosttable.h"
 #include "cli/plan_view.h"
 #include "cli/text.h"
+#include <string.h>
 #include <unistd.h>
 
 struct up {
@@ -125,10 +126,11 @@ static void say_ready(struct up *u, const struct cluster_hosts *hosts)
     output_printf(&u->cli->out, "'%s' is ready: %zu %s in %s%s%s\n", name, hosts->count,
                   hosts->count == 1 ? "host" : "hosts", took, *price ? ", " : "", price);
     output_printf(&u->cli->out,
-                  "next: flambe ssh %s               log in to the orchestrator\n"
+                  "next: flambe ssh %s%*s   log in to the orchestrator\n"
                   "      flambe exec %s -- COMMAND   run a command on every host\n"
-                  "      flambe down %s              take it down\n",
-                  name, name, name);
+                  "      flambe down %s%*s   take it down\n",
+                  name, (int)strlen(" -- COMMAND") + 1, "", name, name, (int)strlen(" -- COMMAND"),
+                  "");
 }
 
 static void say_json(struct up *u, const struct cluster_hosts *hosts, const struct err *why)

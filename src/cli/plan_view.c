@@ -8,7 +8,7 @@ const char *price_text(double usd_per_hour)
     static char text[64];
     text[0] = '\0';
     if (usd_per_hour >= 0)
-        snprintf(text, sizeof text, "about $%.*f an hour", usd_per_hour < 0.1 ? 3 : 2,
+        snprintf(text, sizeof text, "about $%.*f an hour", usd_per_hour < 0.01 ? 4 : 2,
                  usd_per_hour);
     return text;
 }
