@@ -45,8 +45,8 @@ const char *aws_endpoint(struct aws *aws, const char *service);
 /* Where the credentials came from: "profile 'x' in ~/.aws/credentials". Resolves them if needed. */
 int aws_credentials_source(struct aws *aws, char *out, size_t size, struct err *err) MUST_CHECK;
 
-/* For what nobody waits long for: whether the call has ended, waiting at most `span` for it. Where it
- * has not, aws_call_drop() may end it in place of its NAME_end(). */
+/* For what nobody waits long for: whether the call has ended, waiting at most `span` for it. Where
+ * it has not, aws_call_drop() may end it in place of its NAME_end(). */
 bool aws_call_ended_within(struct aws_call *c, usec_t span) MUST_CHECK;
 void aws_call_drop(struct aws_call *c);
 

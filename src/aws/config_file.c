@@ -122,6 +122,8 @@ static int open_section(struct reader *r, struct str line, struct err *err)
     for (r->section = 0; r->section < f->section_count; r->section++)
         if (f->sections[r->section].kind == kind && str_is(name, f->sections[r->section].name))
             return 0;
+    if (f->section_count == CONFIG_SECTIONS_MAX)
+        return wrong(r, err, "too many sections");
     MEM_PUSH_ROOM(f->sections, f->section_count, f->section_cap);
     f->sections[f->section_count++] = (struct section){kind, str_dup(name)};
     return 0;
@@ -146,14 +148,15 @@ static int add_indented(struct reader *r, struct str line, struct err *err)
         return wrong(r, err, "an indented line with nothing above it");
     struct entry *above = &r->file->entries[r->last];
     if (!secret_is_empty(above->value)) {
-        struct buf joined = {0};
+        struct buf joined = {.max = CONFIG_VALUE_MAX};
         buf_add_str(&joined, secret_expose(above->value));
         buf_addc(&joined, '\n');
         buf_add_str(&joined, line);
         secret_free(above->value);
         above->value = secret_new(buf_view(&joined));
+        bool too_long = joined.overflowed;
         buf_wipe(&joined);
-        return 0;
+        return too_long ? wrong(r, err, "a value that is too long") : 0;
     }
     struct str key = str_cut(&line, '=');
     key = str_trim(key);

@@ -11,6 +11,8 @@
 #include "base/str.h"
 
 #define CONFIG_FILE_MAX ((size_t)1 << 20)
+#define CONFIG_SECTIONS_MAX 10000
+#define CONFIG_VALUE_MAX ((size_t)64 << 10)
 
 enum config_section {
     CONFIG_PROFILE, /* [default], [profile x]; in the credentials file [x] */

@@ -43,8 +43,8 @@ struct http_response {
 struct str http_header(const struct http_response *r, const char *name);
 
 /* Opens libcurl (by dlopen, once). ERR_IO with what to install where it is missing. */
-int http_new(struct loop *loop, const struct http_options *o, struct http **out, struct err *err)
-    MUST_CHECK;
+int http_new(struct loop *loop, const struct http_options *o, struct http **out,
+             struct err *err) MUST_CHECK;
 /* Cancels what is in flight (without calling back) and frees; NULL is legal. */
 void http_free(struct http *http);
 
