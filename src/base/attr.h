@@ -11,12 +11,12 @@
 #define PRINTF_LIKE(f, a) __attribute__((format(printf, f, a)))
 #define NORETURN __attribute__((noreturn))
 #define CLEANUP(fn) __attribute__((cleanup(fn)))
-#define TAKE(p)                                                                                    \
-    __extension__({                                                                                \
-        __typeof__(p) *take_from = &(p);                                                           \
-        __typeof__(p) taken = *take_from;                                                          \
-        *take_from = NULL;                                                                         \
-        taken;                                                                                     \
+#define TAKE(p)                           \
+    __extension__({                       \
+        __typeof__(p) *take_from = &(p);  \
+        __typeof__(p) taken = *take_from; \
+        *take_from = NULL;                \
+        taken;                            \
     })
 #define COUNT_OF(a) (sizeof(a) / sizeof((a)[0]))
 #define CONTAINER_OF(ptr, type, member) ((type *)((char *)(ptr)-offsetof(type, member)))

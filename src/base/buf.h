@@ -2,7 +2,8 @@
  *
  * Past its maximum a buffer keeps what it holds, drops the rest and sets `overflowed`; the owner
  * checks once at the end instead of after every append. The bytes are always followed by a NUL
- * that `len` does not count. A zeroed buffer with `max` set is ready; buf_done makes it so again. */
+ * that `len` does not count. A zeroed buffer with `max` set is ready; buf_done makes it so again.
+ */
 #ifndef FLAMBE_BASE_BUF_H
 #define FLAMBE_BASE_BUF_H
 

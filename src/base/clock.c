@@ -47,25 +47,54 @@ void clock_iso(usec_t wall, char out[CLOCK_ISO_SIZE])
         snprintf(out, CLOCK_ISO_SIZE, "?");
 }
 
+/* Takes exactly n digits and then the byte `after` off the front. */
+static bool take_number(struct str *s, size_t n, char after, int min, int max, int *out)
+{
+    int64_t value;
+    if (s->n <= n || s->p[n] != after || s->p[0] == '-' ||
+        !str_to_i64((struct str){s->p, n}, min, max, &value))
+        return false;
+    *out = (int)value;
+    s->p += n + 1;
+    s->n -= n + 1;
+    return true;
+}
+
+static int days_in_month(int year, int month)
+{
+    static const int days[] = {31, 28, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31};
+    bool leap = year % 4 == 0 && (year % 100 != 0 || year % 400 == 0);
+    return days[month - 1] + (month == 2 && leap);
+}
+
 bool clock_parse_iso(struct str s, usec_t *out)
 {
-    char text[40];
-    if (s.n >= sizeof text)
-        return false;
-    memcpy(text, s.p, s.n);
-    text[s.n] = '\0';
     struct tm tm = {0};
-    const char *rest = strptime(text, "%Y-%m-%dT%H:%M:%S", &tm);
-    if (!rest)
+    int year, month;
+    if (!take_number(&s, 4, '-', 1, 9999, &year) || !take_number(&s, 2, '-', 1, 12, &month) ||
+        !take_number(&s, 2, 'T', 1, days_in_month(year, month), &tm.tm_mday) ||
+        !take_number(&s, 2, ':', 0, 23, &tm.tm_hour) || !take_number(&s, 2, ':', 0, 59, &tm.tm_min))
         return false;
+    /* The seconds end at whatever follows two digits. */
+    if (s.n < 3 || !take_number(&s, 2, s.p[2], 0, 60, &tm.tm_sec))
+        return false;
+    s.p--; /* that byte is looked at again */
+    s.n++;
     usec_t fraction = 0;
-    if (*rest == '.') {
+    if (s.p[0] == '.') {
         usec_t unit = USEC_PER_SEC / 10;
-        for (rest++; *rest >= '0' && *rest <= '9'; rest++, unit /= 10)
-            fraction += (*rest - '0') * unit;
+        size_t i = 1;
+        for (; i < s.n && s.p[i] >= '0' && s.p[i] <= '9'; i++, unit /= 10)
+            fraction += (s.p[i] - '0') * unit;
+        if (i == 1)
+            return false;
+        s.p += i;
+        s.n -= i;
     }
-    if (strcmp(rest, "Z") != 0 && strcmp(rest, "+00:00") != 0 && strcmp(rest, "UTC") != 0)
+    if (!str_is(s, "Z") && !str_is(s, "+00:00") && !str_is(s, "UTC"))
         return false;
+    tm.tm_year = year - 1900;
+    tm.tm_mon = month - 1;
     *out = (usec_t)timegm(&tm) * USEC_PER_SEC + fraction;
     return true;
 }
@@ -73,8 +102,9 @@ bool clock_parse_iso(struct str s, usec_t *out)
 void clock_span(usec_t span, char out[CLOCK_SPAN_SIZE])
 {
     long long s = span < 0 ? 0 : (long long)(span / USEC_PER_SEC);
-    if (s < 10)
-        snprintf(out, CLOCK_SPAN_SIZE, "%.1f s", (double)(span < 0 ? 0 : span) / 1e6);
+    long long tenths = span < 0 ? 0 : (long long)(span / (USEC_PER_SEC / 10));
+    if (s < 10 && tenths % 10)
+        snprintf(out, CLOCK_SPAN_SIZE, "%lld.%lld s", s, tenths % 10);
     else if (s < 60)
         snprintf(out, CLOCK_SPAN_SIZE, "%lld s", s);
     else if (s < 3600)

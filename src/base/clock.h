@@ -33,7 +33,7 @@ usec_t clock_mono(const struct clock *c);
 void clock_iso(usec_t wall, char out[CLOCK_ISO_SIZE]);
 /* Parses "2026-01-31T23:59:59Z", with optional fractions of a second. */
 bool clock_parse_iso(struct str s, usec_t *out);
-/* A span for people: "8 s", "2 min 10 s", "3 h 20 min", "4 d 1 h". */
+/* A span for people: "0.3 s", "8 s", "2 min 10 s", "3 h 20 min", "4 d 1 h". */
 #define CLOCK_SPAN_SIZE 32
 void clock_span(usec_t span, char out[CLOCK_SPAN_SIZE]);
 

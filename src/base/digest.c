@@ -46,6 +46,7 @@ void digest_base64(struct str data, struct buf *out)
     AUTO_FREE char *text = mem_alloc(size);
     int n = EVP_EncodeBlock((unsigned char *)text, (const unsigned char *)data.p, (int)data.n);
     buf_add(out, text, (size_t)n);
+    explicit_bzero(text, size); /* it may be a secret */
 }
 
 static int base64_value(char c)

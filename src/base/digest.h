@@ -17,7 +17,8 @@ void digest_hmac_sha256(struct str key, struct str data, uint8_t out[SHA256_SIZE
 void digest_hex(const uint8_t *p, size_t n, char *out);
 /* Appends RFC 4648 base64, padded, on one line. */
 void digest_base64(struct str data, struct buf *out);
-/* Appends the decoded bytes; ASCII white space is passed over. False (nothing kept) if malformed. */
+/* Appends the decoded bytes; ASCII white space is passed over. False (nothing kept) if malformed.
+ */
 bool digest_unbase64(struct str text, struct buf *out);
 /* From the kernel; ends the process where it has none to give. */
 void digest_random(void *p, size_t n);

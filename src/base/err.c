@@ -39,10 +39,12 @@ static const struct {
 PRINTF_LIKE(3, 0)
 static void set_va(struct err *err, enum err_code code, const char *fmt, va_list ap)
 {
+    char msg[ERR_MESSAGE_MAX]; /* an argument may be err->msg itself */
+    vsnprintf(msg, sizeof msg, fmt, ap);
     err->code = code;
     err->sys = 0;
     err->origin[0] = '\0';
-    vsnprintf(err->msg, sizeof err->msg, fmt, ap);
+    memcpy(err->msg, msg, strlen(msg) + 1);
 }
 
 int err_set(struct err *err, enum err_code code, const char *fmt, ...)
@@ -65,8 +67,11 @@ int err_set_sys(struct err *err, int sys, const char *fmt, ...)
     set_va(err, ERR_IO, fmt, ap);
     va_end(ap);
     err->sys = sys;
-    size_t n = strlen(err->msg);
-    snprintf(err->msg + n, sizeof err->msg - n, ": %s", strerror(sys));
+    char cause[128];
+    int m = snprintf(cause, sizeof cause, ": %s", strerror(sys));
+    size_t room = sizeof err->msg - 1 - (size_t)m; /* a long message gives way to the cause */
+    size_t n = strnlen(err->msg, room);
+    memcpy(err->msg + n, cause, (size_t)m + 1);
     return -1;
 }
 

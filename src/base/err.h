@@ -65,8 +65,8 @@ int err_wrap(struct err *err, const char *fmt, ...) PRINTF_LIKE(2, 3);
 /* Copies `from` into `to` (either may be NULL) and returns -1. */
 int err_copy(struct err *to, const struct err *from);
 
-const char *err_name(enum err_code code);        /* "throttled" */
-int err_exit_status(enum err_code code);         /* 1, 2, 4, 5, 6 or 130; see doc/flambe.1.scd */
+const char *err_name(enum err_code code); /* "throttled" */
+int err_exit_status(enum err_code code);  /* 1, 2, 4, 5, 6 or 130; see doc/flambe.1.scd */
 bool err_retryable(enum err_code code);
 
 #endif

@@ -21,12 +21,12 @@ void mem_freep(void *pp);
 #define AUTO_FREE CLEANUP(mem_freep)
 
 /* Makes room for one more element in a growing array: doubles *cap when count reaches it. */
-#define MEM_PUSH_ROOM(array, count, cap)                                                           \
-    do {                                                                                           \
-        if ((count) == (cap)) {                                                                    \
-            (cap) = (cap) ? (cap)*2 : 8;                                                           \
-            (array) = mem_grow((array), (cap), sizeof *(array));                                   \
-        }                                                                                          \
+#define MEM_PUSH_ROOM(array, count, cap)                         \
+    do {                                                         \
+        if ((count) == (cap)) {                                  \
+            (cap) = (cap) ? (cap)*2 : 8;                         \
+            (array) = mem_grow((array), (cap), sizeof *(array)); \
+        }                                                        \
     } while (0)
 
 #endif

@@ -88,28 +88,45 @@ bool str_to_i64(struct str s, int64_t min, int64_t max, int64_t *out)
     return true;
 }
 
+/* One element of a pattern. */
+struct glob {
+    char kind; /* '*', '?', or '=' for the byte itself */
+    char byte;
+};
+
+/* Steps over what may stand for nothing. */
+static void glob_spread(const struct glob *g, size_t n, bool *at)
+{
+    for (size_t i = 0; i < n; i++)
+        if (at[i] && g[i].kind != '=')
+            at[i + 1] = true;
+}
+
+/* Runs the pattern as a machine with a state for each element, so that no pattern takes more than
+ * text times pattern. */
 bool str_match(struct str text, struct str pattern)
 {
-    size_t t = 0, p = 0, star = (size_t)-1, mark = 0;
-    while (t < text.n) {
-        bool escaped = p + 1 < pattern.n && pattern.p[p] == '\\';
-        char want = escaped ? pattern.p[p + 1] : p < pattern.n ? pattern.p[p] : '\0';
-        if (p < pattern.n && !escaped && want == '*') {
-            star = p++;
-            mark = t;
-        } else if (p < pattern.n && ((!escaped && want == '?') || want == text.p[t])) {
-            p += escaped ? 2 : 1;
-            t++;
-        } else if (star != (size_t)-1) {
-            p = star + 1;
-            t = ++mark;
-        } else {
-            return false;
-        }
+    AUTO_FREE struct glob *g = mem_array(pattern.n, sizeof *g);
+    size_t n = 0;
+    for (size_t i = 0; i < pattern.n; i++) {
+        bool escaped = pattern.p[i] == '\\' && i + 1 < pattern.n;
+        char c = pattern.p[escaped ? ++i : i];
+        g[n++] = (struct glob){!escaped && (c == '*' || c == '?') ? c : '=', c};
     }
-    while (p < pattern.n && pattern.p[p] == '*')
-        p++;
-    return p == pattern.n;
+    AUTO_FREE bool *at = mem_array(n + 1, sizeof *at);
+    at[0] = true;
+    glob_spread(g, n, at);
+    for (size_t t = 0; t < text.n; t++) {
+        at[n] = false;
+        for (size_t i = n; i-- > 0;) { /* from the end, so that one byte moves a state once */
+            bool moves = at[i] && (g[i].kind != '=' || g[i].byte == text.p[t]);
+            if (moves)
+                at[i + 1] = true;
+            at[i] = at[i] && g[i].kind == '*';
+        }
+        glob_spread(g, n, at);
+    }
+    return at[n];
 }
 
 #define DISTANCE_MAX_LENGTH 64

@@ -31,7 +31,9 @@ char *str_dup(struct str s);
 /* The whole view as a decimal number within [min, max]; no sign but '-', no space, no overflow. */
 bool str_to_i64(struct str s, int64_t min, int64_t max, int64_t *out);
 
-/* Matches EC2's filter wildcards: '*' any run, '?' any one character, '\' takes the next as it is. */
+/* Matches EC2's filter wildcards: '*' stands for zero or more characters, '?' for zero or one (the
+ * EC2 User Guide, "List and filter your resources"), '\' takes the next as it is. Bytes, not
+ * letters. */
 bool str_match(struct str text, struct str pattern);
 /* Edits from one to the other, transpositions counted as one: for "did you mean". */
 size_t str_distance(const char *a, const char *b);

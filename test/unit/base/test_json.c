@@ -1,0 +1,71 @@
+/* JSON from outside. */
+#include "base/json.h"
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
+/* After the headers above, as cmocka asks. */
+#include <cmocka.h>
+
+static void good(void **state)
+{
+    (void)state;
+    json_auto_t *v = NULL;
+    struct err err;
+    assert_int_equal(json_parse(STR("{\"a\": \"x\", \"n\": 1, \"l\": []}"), 100, &v, &err), 0);
+    assert_string_equal(json_text(v, "a"), "x");
+    assert_null(json_text(v, "n"));
+    assert_null(json_text(v, "none"));
+    assert_null(json_text(json_object_get(v, "l"), "a"));
+    AUTO_BUF struct buf compact = {0}, pretty = {0};
+    json_write(v, false, &compact);
+    assert_string_equal(buf_text(&compact), "{\"a\":\"x\",\"n\":1,\"l\":[]}");
+    json_write(v, true, &pretty);
+    assert_true(str_ends(buf_view(&pretty), "}\n"));
+    assert_non_null(strstr(buf_text(&pretty), "\n  \"a\": \"x\""));
+}
+
+static void bad(void **state)
+{
+    (void)state;
+    static const char *const rows[] = {
+        "",
+        "{",
+        "{}x",
+        "{\"a\":1,\"a\":2}",
+        "{'a':1}",
+        "{\"a\":1,}",
+        "[1e999]",
+        "[\"\xff\"]",
+        "[\"\\u0000\"]",
+        "nul",
+        "[01]",
+        "{} {}",
+        "[99999999999999999999]",
+    };
+    for (size_t i = 0; i < COUNT_OF(rows); i++) {
+        json_t *v = NULL;
+        struct err err = {0};
+        if (json_parse(str_of(rows[i]), 100, &v, &err) != -1)
+            fail_msg("taken: '%s'", rows[i]);
+        assert_null(v);
+        assert_int_equal(err.code, ERR_PARSE);
+        assert_non_null(strstr(err.msg, "line 1"));
+    }
+    json_t *v = NULL;
+    struct err err = {0};
+    assert_int_equal(json_parse(STR("{}   "), 4, &v, &err), -1);
+    assert_int_equal(err.code, ERR_LIMIT);
+    static char deep[200000];
+    memset(deep, '[', sizeof deep);
+    assert_int_equal(json_parse((struct str){deep, sizeof deep}, sizeof deep, &v, &err), -1);
+    assert_int_equal(err.code, ERR_PARSE);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {cmocka_unit_test(good), cmocka_unit_test(bad)};
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
