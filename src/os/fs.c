@@ -122,7 +122,7 @@ int fs_mkdirs(const char *path, mode_t mode, struct err *err)
 static int remove_one(const char *path, const struct stat *st, int flag, struct FTW *ftw)
 {
     (void)st, (void)flag, (void)ftw;
-    return remove(path);
+    return remove(path) == -1 && errno != ENOENT ? -1 : 0; /* another may clean up, too */
 }
 
 int fs_remove_tree(const char *path, struct err *err)

@@ -141,6 +141,12 @@ static void look(uv_prepare_t *p)
         uv_stop(&l->uv);
 }
 
+/* uv's milliseconds, rounded up, so that a timer never fires early. */
+static uint64_t msec_up(usec_t span)
+{
+    return span <= 0 ? 0 : (uint64_t)(span / USEC_PER_MSEC) + (span % USEC_PER_MSEC != 0);
+}
+
 int loop_wait(struct loop *l, bool (*done)(void *ctx), void *ctx, usec_t timeout, struct err *err)
 {
     const struct clock *clock = loop_clock(l);
@@ -159,7 +165,7 @@ int loop_wait(struct loop *l, bool (*done)(void *ctx), void *ctx, usec_t timeout
         }
         usec_t left = USEC_PER_HOUR;
         if (timeout != USEC_FOREVER) {
-            left = start + timeout - clock_mono(clock);
+            left = timeout - (clock_mono(clock) - start);
             if (left <= 0) {
                 rc = err_set(err, ERR_TIMEOUT, "timed out");
                 break;
@@ -168,7 +174,7 @@ int loop_wait(struct loop *l, bool (*done)(void *ctx), void *ctx, usec_t timeout
                 left = USEC_PER_HOUR;
         }
         uv_update_time(&l->uv);
-        uv_timer_start(&l->wake, woken, (uint64_t)((left + USEC_PER_MSEC - 1) / USEC_PER_MSEC), 0);
+        uv_timer_start(&l->wake, woken, msec_up(left), 0);
         uv_run(&l->uv, UV_RUN_ONCE);
     }
     uv_prepare_stop(&l->look);
@@ -205,7 +211,7 @@ struct timer *timer_start(struct loop *l, usec_t after, void (*fn)(void *ctx), v
     uv_timer_init(&l->uv, &t->uv);
     t->uv.data = t;
     uv_update_time(&l->uv);
-    uv_timer_start(&t->uv, timer_fired, (uint64_t)((after + USEC_PER_MSEC - 1) / USEC_PER_MSEC), 0);
+    uv_timer_start(&t->uv, timer_fired, msec_up(after), 0);
     return t;
 }
 
