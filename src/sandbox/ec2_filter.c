@@ -236,6 +236,26 @@ static bool by_names(const struct world *w, const struct api_request *q, struct 
     return true;
 }
 
+static int by_seq(const void *a, const void *b)
+{
+    const struct resource *x = *(struct resource *const *)a, *y = *(struct resource *const *)b;
+    return (x->seq > y->seq) - (x->seq < y->seq);
+}
+
+/* In the order of their making, each once, however the request names them. */
+static void in_order(struct selection *s)
+{
+    if (s->count == 0)
+        return;
+    qsort(s->items, s->count, sizeof *s->items, by_seq);
+    size_t kept = 1;
+    for (size_t i = 1; i < s->count; i++) {
+        if (s->items[i] != s->items[kept - 1])
+            s->items[kept++] = s->items[i];
+    }
+    s->count = kept;
+}
+
 static bool candidates(const struct world *w, const struct api_request *q, struct api_reply *r,
                        const struct describe *d, struct selection *out)
 {
@@ -245,8 +265,10 @@ static bool candidates(const struct world *w, const struct api_request *q, struc
         return false;
     if (names && !by_names(w, q, r, d, out))
         return false;
-    if (ids || names)
+    if (ids || names) {
+        in_order(out);
         return true;
+    }
     FOR_EACH(struct resource, res, w, d->kind)
     {
         if (ec2_visible(w, res))
