@@ -276,7 +276,7 @@ static void go_on(struct host *h)
     }
     if (!ready)
         return;
-    if (h->taken_up && lxc_kill_named(h->name)) {
+    if (h->taken_up && lxc_kill_leftovers(h->name, h->dir)) {
         h->timer = timer_start(h->all->loop, CLEAR_EVERY, go_on_later, h);
         return;
     }

@@ -197,16 +197,22 @@ static int op_adopt_stopped(void *self, const struct host_config *config,
 /* Ends all containers of the name, unmounts and removes their disks; waits on the loop. */
 static int sweep(struct loop *loop, const char *dir, const char *prefix, struct err *err)
 {
+    struct err why = {0};
     loop_shield(loop);
-    int rounds = 0;
-    while (lxc_kill_named(prefix) && rounds++ < SWEEP_ROUNDS)
+    for (int i = 0; i < SWEEP_ROUNDS; i++) {
+        why = (struct err){0};
+        if (lxc_kill_leftovers(prefix, dir)) {
+            err_set(&why, ERR_TIMEOUT, "hosts called '%s…' do not end", prefix);
+        } else {
+            lxc_unmount_below(dir);
+            if (fs_remove_tree(dir, &why) == 0)
+                break;
+        }
         (void)!loop_pause(loop, SWEEP_EVERY, NULL);
+    }
     loop_unshield(loop);
-    lxc_unmount_below(dir);
     lxc_remove_cgroups(prefix);
-    if (rounds > SWEEP_ROUNDS)
-        return err_set(err, ERR_TIMEOUT, "hosts called '%s…' do not end", prefix);
-    return fs_remove_tree(dir, err);
+    return why.code ? err_copy(err, &why) : 0;
 }
 
 static bool is_known(const struct lxc *all, const char *id)
@@ -232,7 +238,8 @@ static void remove_orphans(void *ctx)
         if (e->d_name[0] == '.' || is_known(all, e->d_name))
             continue;
         AUTO_FREE char *name = mem_printf("%s%s", all->prefix, e->d_name);
-        if (lxc_kill_named(name))
+        AUTO_FREE char *host_dir = fs_join(all->dir, e->d_name);
+        if (lxc_kill_leftovers(name, host_dir))
             more = true;
         else
             lxc_host_destroy(host_new(all, e->d_name, NULL));

@@ -99,8 +99,9 @@ void lxc_host_free(struct host *h);
 /* ---- lxc_config.c -----------------------------------------------------------------------------
  */
 
-/* The network interface's name on this machine: "fv" and the end of the instance's id. */
-void lxc_veth_name(const char *instance_id, char out[16]);
+/* The network interface's name on this machine: "fv" and a hash of the container's name, which no
+ * other sandbox's host shares. */
+void lxc_veth_name(const char *name, char out[16]);
 /* "02:00:" and the address in hex; out holds 18 bytes. */
 void lxc_mac(const char *private_ip, char out[18]);
 /* The container's configuration file. */
@@ -124,8 +125,9 @@ int lxc_write(const char *path, mode_t mode, uid_t owner, struct str text,
 pid_t lxc_find_monitor(const struct host *h);
 pid_t lxc_find_init(pid_t monitor); /* 0 if none */
 bool lxc_signal_init(const struct host *h, int number);
-/* Kills whatever bears a container's name, launchers too; true where something was found. */
-bool lxc_kill_named(const char *name_start);
+/* Kills what an earlier process left at work: containers and launchers of names that start so, and
+ * programs that make or remove disks below the directory. True where something was found. */
+bool lxc_kill_leftovers(const char *name_start, const char *dir);
 int lxc_freeze(const struct host *h, bool on, struct err *err) MUST_CHECK;
 int lxc_partition(const struct host *h, bool on, struct err *err) MUST_CHECK;
 void lxc_remove_cgroups(const char *name_start);

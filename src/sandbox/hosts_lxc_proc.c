@@ -79,12 +79,24 @@ bool lxc_signal_init(const struct host *h, int number)
     return init > 0 && kill(init, number) == 0;
 }
 
-bool lxc_kill_named(const char *name_start)
+/* A child of an earlier process that makes or removes a disk below the directory. */
+static bool is_helper(const char *cmdline, const char *dir)
+{
+    static const char *const programs[] = {"/sbin/mkfs.ext4 ", "mount ", "umount ", "rm "};
+    for (size_t i = 0; i < COUNT_OF(programs); i++) {
+        if (strncmp(cmdline, programs[i], strlen(programs[i])) == 0)
+            return strstr(cmdline, dir) != NULL;
+    }
+    return false;
+}
+
+bool lxc_kill_leftovers(const char *name_start, const char *dir)
 {
     DIR *d = opendir("/proc");
     if (!d)
         return false;
     bool found = false;
+    AUTO_FREE char *below = mem_printf("%s/", dir);
     AUTO_BUF struct buf cmdline = {.max = PROC_FILE_MAX};
     const struct dirent *e;
     while ((e = readdir(d))) {
@@ -94,7 +106,8 @@ bool lxc_kill_named(const char *name_start)
             continue;
         const char *text = buf_text(&cmdline);
         bool monitor = is_monitor(text, name_start);
-        if (!monitor && !(strncmp(text, "lxc-start ", 10) == 0 && strstr(text, name_start)))
+        bool launcher = strncmp(text, "lxc-start ", 10) == 0 && strstr(text, name_start);
+        if (!monitor && !launcher && !is_helper(text, below))
             continue;
         found = true;
         pid_t init = monitor ? lxc_find_init((pid_t)pid) : 0;
@@ -223,7 +236,7 @@ void lxc_remove_cgroups(const char *name_start)
 int lxc_partition(const struct host *h, bool on, struct err *err)
 {
     struct ifreq request = {0};
-    lxc_veth_name(h->id, request.ifr_name);
+    lxc_veth_name(h->name, request.ifr_name);
     int fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
     if (fd < 0)
         return err_set_sys(err, errno, "cannot make a socket");

@@ -1,17 +1,18 @@
 /* A container's configuration file, from what the host is. See lxc.container.conf(5). */
+#include "base/digest.h"
 #include "base/mem.h"
 #include "sandbox/hosts_lxc_priv.h"
 #include <arpa/inet.h>
 #include <stdio.h>
 #include <string.h>
 
-#define INTERFACE_ID_CHARS 12 /* of the instance's id, so that the name fits in 15 */
+#define INTERFACE_HASH_CHARS 12 /* with "fv" within an interface's 15 */
 
-void lxc_veth_name(const char *instance_id, char out[16])
+void lxc_veth_name(const char *name, char out[16])
 {
-    size_t n = strlen(instance_id);
-    const char *end = n > INTERFACE_ID_CHARS ? instance_id + n - INTERFACE_ID_CHARS : instance_id;
-    snprintf(out, 16, "fv%s", end);
+    char hex[SHA256_HEX_SIZE];
+    digest_sha256_hex(str_of(name), hex);
+    snprintf(out, 16, "fv%.*s", INTERFACE_HASH_CHARS, hex);
 }
 
 void lxc_mac(const char *private_ip, char out[18])
@@ -33,7 +34,7 @@ static void network(const struct host *h, struct buf *out)
 {
     const struct bridge *b = &h->all->bridge;
     char veth[16], mac[18], gateway[INET_ADDRSTRLEN];
-    lxc_veth_name(h->id, veth);
+    lxc_veth_name(h->name, veth);
     lxc_mac(h->private_ip, mac);
     ip_range_address(b->private_range, 1, gateway);
     buf_addf(out,

@@ -17,6 +17,7 @@ static void make(struct lxc *all, struct host *h)
     all->bridge.name = (char *)"flambe0";
     *h = (struct host){.all = all,
                        .id = (char *)"i-0123456789abcdef0",
+                       .name = (char *)"fl12345678-i-0123456789abcdef0",
                        .dir = (char *)"/s/hosts/i-0123456789abcdef0",
                        .hostname = (char *)"ip-10-213-0-10",
                        .private_ip = (char *)"10.213.0.10",
@@ -42,7 +43,7 @@ static void a_booted_host(void **state)
     lxc_config(&h, &text);
     assert_true(has_line(&text, "lxc.rootfs.path = "
                                 "overlayfs:/img/root:/s/hosts/i-0123456789abcdef0/disk/upper"));
-    assert_true(has_line(&text, "lxc.net.0.veth.pair = fv56789abcdef0"));
+    assert_true(has_line(&text, "lxc.net.0.veth.pair = fv99f5b335534c"));
     assert_true(has_line(&text, "lxc.net.0.hwaddr = 02:00:0a:d5:00:0a"));
     assert_true(has_line(&text, "lxc.net.0.ipv4.address = 10.213.0.10/16 10.213.255.255"));
     assert_true(has_line(&text, "lxc.net.0.ipv4.address = 10.214.0.10/20 10.214.15.255"));
@@ -89,14 +90,14 @@ static void no_more_cpus_than_the_machine_has(void **state)
     assert_true(has_line(&text, "lxc.cgroup.cpuset.cpus = 0,1,2,3"));
 }
 
-static void interface_names_fit(void **state)
+static void interface_names_fit_and_differ(void **state)
 {
     (void)state;
-    char name[16];
-    lxc_veth_name("i-0123456789abcdef0", name);
-    assert_string_equal(name, "fv56789abcdef0");
-    lxc_veth_name("i-1", name);
-    assert_string_equal(name, "fvi-1");
+    char one[16], other[16];
+    lxc_veth_name("fl12345678-i-0123456789abcdef0", one);
+    lxc_veth_name("fl12345679-i-0123456789abcdef0", other);
+    assert_int_equal(strlen(one), 14);
+    assert_string_not_equal(one, other);
 }
 
 static void ranges(void **state)
@@ -142,7 +143,7 @@ int main(void)
         cmocka_unit_test(a_booted_host),
         cmocka_unit_test(a_light_host_on_cgroup_v2),
         cmocka_unit_test(no_more_cpus_than_the_machine_has),
-        cmocka_unit_test(interface_names_fit),
+        cmocka_unit_test(interface_names_fit_and_differ),
         cmocka_unit_test(ranges),
         cmocka_unit_test(names_of_kinds),
     };
