@@ -228,7 +228,8 @@ bool strv_has(const struct strv *v, const char *s)
 
 void strv_copy(struct strv *to, const struct strv *from)
 {
-    for (size_t i = 0; i < from->count; i++)
+    size_t count = from->count; /* `to` may be `from` */
+    for (size_t i = 0; i < count; i++)
         strv_add(to, from->items[i]);
 }
 

@@ -156,14 +156,14 @@ static void three_hosts(void **state)
     assert_view(&h, 100, 24,
                 "host          phase    since  type      zone        address    note\n"
                 "orchestrator  ready           t3.small  us-east-1a  127.9.0.1\n"
-                "factory_1     booting  4.0 s  t3.small  us-east-1a\n"
+                "factory_1     booting  4 s    t3.small  us-east-1a\n"
                 "factory_2     failed          t3.small  us-east-1a             "
                 "no answer\\x1b[0m within 10 min\n"
                 "3 hosts: 1 ready, 1 booting, 1 failed; waiting for hosts (14 s)");
     assert_view(&h, 60, 24,
                 "host          phase    since  address    note\n"
                 "orchestrator  ready           127.9.0.1\n"
-                "factory_1     booting  4.0 s\n"
+                "factory_1     booting  4 s\n"
                 "factory_2     failed                     no answer\\x1b[0...\n"
                 "3 hosts: 1 ready, 1 booting, 1 failed; waiting for hosts...");
     free_hosts(&h);
