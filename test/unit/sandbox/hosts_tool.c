@@ -19,7 +19,7 @@
 #include <string.h>
 #include <unistd.h>
 
-#define HOSTS_MAX 512
+#define HOSTS_MAX 2048
 #define WORDS_MAX 16
 
 struct slot {
