@@ -214,7 +214,7 @@ static bool parse_http_date(struct str s, usec_t *out)
     static const char months[] = "JanFebMarAprMayJunJulAugSepOctNovDec";
     char text[40], month[4];
     struct tm tm = {0};
-    if (s.n >= sizeof text)
+    if (s.n == 0 || s.n >= sizeof text)
         return false;
     memcpy(text, s.p, s.n);
     text[s.n] = '\0';
