@@ -338,6 +338,19 @@ static int check_machine(struct err *err)
                    "need nothing)");
 }
 
+/* What this machine lacks, and hosts do without. */
+static void warn(const struct host_options *o, const struct lxc *all)
+{
+    if (!o->progress)
+        return;
+    if (!all->bridge.guarded)
+        o->progress(o->progress_ctx, "hosts can reach this machine's own services: nftables is "
+                                     "missing (type: sudo apt-get install nftables)");
+    if (!all->volumes && all->kind == HOST_BOOTED)
+        o->progress(o->progress_ctx, "volumes have no size of their own: this machine has no loop "
+                                     "devices");
+}
+
 static char *make_prefix(const char *dir)
 {
     char hex[SHA256_HEX_SIZE];
@@ -381,9 +394,7 @@ int hosts_open_lxc(const struct host_options *o, enum host_kind kind, struct hos
         lxc_free(all);
         return -1;
     }
-    if (!all->bridge.guarded && o->progress)
-        o->progress(o->progress_ctx, "hosts can reach this machine's own services: nftables is "
-                                     "missing (type: sudo apt-get install nftables)");
+    warn(o, all);
     all->orphans = timer_start(o->loop, ORPHANS_AFTER, remove_orphans, all);
     out->ops = &lxc_ops;
     out->self = all;
