@@ -1,6 +1,7 @@
 """What the command line says and how it ends, where no cluster is needed."""
 import json
 import os
+import re
 import resource
 import shutil
 import subprocess
@@ -8,7 +9,7 @@ import textwrap
 
 import pytest
 
-from conftest import FLAMBE, clean_env, run
+from conftest import FLAMBE, ROOT, SANDBOX, clean_env, run
 
 VERBS = ["up", "plan", "status", "ssh", "exec", "cp", "down", "schema", "completion", "help"]
 
@@ -266,3 +267,20 @@ def test_version_is_quick_and_small(home):
     assert min(best() for _ in range(10)) < 0.005
     libraries = subprocess.run(["ldd", FLAMBE], capture_output=True, text=True).stdout
     assert "libcurl" not in libraries and "microhttpd" not in libraries
+
+
+# ---- the sandbox's manual ------------------------------------------------------------------
+
+
+def test_the_sandboxs_manual_names_what_its_help_names(home):
+    page = (ROOT / "doc/flambe-sandbox.1.scd").read_text().replace("\\", "")
+    overview = run([SANDBOX, "--help"], clean_env(home)).stdout
+    commands = re.findall(r"^  ([a-z-]+(?: [a-z]+)?)(?: [A-Z\[][^ ]*)*  +\S", overview, re.M)
+    assert {"start", "fault add", "kill"} <= set(commands), overview
+    for command in commands:
+        assert f"*{command}*" in page, command
+        text = run([SANDBOX, *command.split(), "--help"], clean_env(home)).stdout
+        for option in re.findall(r"^  (--?[a-z-]+)", text, re.M):
+            assert f"*{option}*" in page, (command, option)
+        for fault in re.findall(r"^  ([a-z-]+)(?:=|\[|  )", text.partition("FAULT is one of")[2], re.M):
+            assert f"*{fault}*" in page, fault
