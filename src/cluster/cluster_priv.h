@@ -108,6 +108,17 @@ enum journal_verdict journal_judge(const struct launch_entry *e, usec_t now);
 /* Whether a failed replay ends the entry for good (`origin` is EC2's code). */
 bool journal_replay_is_final(const struct err *e);
 
+/* ---- recent.c ----------------------------------------------------------------------------- */
+
+#define RECENT_FOR (15 * USEC_PER_SEC) /* by then DescribeInstances shows what RunInstances made \
+                                        */
+
+int recent_add(struct cluster *c, const char *creator, const char *name,
+               const struct ec2_instances *made, struct err *err) MUST_CHECK;
+/* The instances that this laptop launched less than RECENT_FOR ago. */
+void recent_list(struct cluster *c, const char *creator, const char *name, struct strv *ids);
+bool recent_all_seen(const struct strv *ids, const struct ec2_instances *found);
+
 /* ---- pins.c: known_hosts ------------------------------------------------------------------ */
 
 struct pin {
@@ -250,8 +261,8 @@ struct cluster_launch {
 int launch_run(struct cluster *c, const struct cluster_spec *spec, const struct plan *plan,
                const struct cluster_launch *launch, struct journal *journal, struct pins *pins,
                struct cluster_hosts *hosts, struct err *refusal, struct err *err) MUST_CHECK;
-int launch_resume(struct cluster *c, const char *name, struct journal *journal, struct pins *pins,
-                  size_t *resumed, struct err *err) MUST_CHECK;
+int launch_resume(struct cluster *c, const char *creator, const char *name, struct journal *journal,
+                  struct pins *pins, size_t *resumed, struct err *err) MUST_CHECK;
 /* The plan's factories to create as runs of consecutive numbers, at most LAUNCH_BATCH_MAX each. */
 struct batch {
     int first, count;

@@ -23,6 +23,7 @@ struct down {
     struct journal journal;
     struct strv ids;   /* every instance that was ever seen alive here */
     struct strv asked; /* those that termination was asked for */
+    bool unseen;       /* one that was launched a moment ago does not show yet */
     usec_t began;
     usec_t look_until;          /* monotonic: until then new ones may show themselves */
     struct cluster_hosts hosts; /* for the watch */
@@ -68,6 +69,13 @@ static void take(struct down *d, const struct ec2_instances *found, size_t *aliv
     }
 }
 
+static void look_for_recent(struct down *d, const struct ec2_instances *found)
+{
+    AUTO_STRV struct strv recent = {0};
+    recent_list(d->c, d->creator, d->name, &recent);
+    d->unseen = !recent_all_seen(&recent, found);
+}
+
 /* One look: by tags, and by the tokens of pending launches. */
 static int look(struct down *d, size_t *alive, struct err *err)
 {
@@ -90,6 +98,8 @@ static int look(struct down *d, size_t *alive, struct err *err)
             take(d, &found, alive);
         else if (rc == 0)
             rc = err_copy(err, &why);
+        if (i == 0)
+            look_for_recent(d, &found);
     }
     return rc;
 }
@@ -117,7 +127,7 @@ static int end_instances(struct down *d, struct err *err)
         size_t alive;
         if (look(d, &alive, err) == -1 || terminate(d, err) == -1)
             return -1;
-        if (!alive && now(d) >= d->look_until)
+        if (!alive && !d->unseen && now(d) >= d->look_until)
             return 0;
         if (now(d) - d->began > TERMINATED_WITHIN)
             return err_set(
@@ -218,8 +228,9 @@ static int prove(struct down *d, struct err *err)
 /* The lock stays: removing it would race with its next taker. */
 static void forget(struct down *d)
 {
-    static const char *const files[] = {"journal.jsonl", "known_hosts", "cluster.json",
-                                        "alarms.json",   "stamp",       "setup"};
+    static const char *const files[] = {"journal.jsonl", "known_hosts",   "cluster.json",
+                                        "alarms.json",   "launched.json", "stamp",
+                                        "setup"};
     for (size_t i = 0; i < COUNT_OF(files); i++) {
         AUTO_FREE char *path = state_path(d->c, d->creator, d->name, files[i]);
         struct err why = {0};

@@ -209,16 +209,26 @@ static void grace_end(struct grace *g)
         loop_unshield(g->loop);
 }
 
-/* Pins the bootstrap key for the machines that a launch made, then lets the journal forget it. */
-static int take_answer(struct journal *journal, struct pins *pins, const char *token,
-                       const char *host_key, const struct ec2_instances *made, struct err *err)
+/* Where what a launch made is written down. */
+struct books {
+    struct cluster *c;
+    const char *creator, *name;
+    struct journal *journal;
+    struct pins *pins;
+};
+
+/* Pins the bootstrap key for the machines that a launch made and notes that they exist; then the
+ * journal may forget the launch. */
+static int take_answer(const struct books *b, const char *token, const char *host_key,
+                       const struct ec2_instances *made, struct err *err)
 {
     for (size_t i = 0; i < made->count; i++)
-        if (!pinfile_count(pins, made->items[i].id))
-            pinfile_add(pins, made->items[i].id, host_key);
-    if (made->count && pinfile_save(pins, err) == -1)
+        if (!pinfile_count(b->pins, made->items[i].id))
+            pinfile_add(b->pins, made->items[i].id, host_key);
+    if (made->count && (pinfile_save(b->pins, err) == -1 ||
+                        recent_add(b->c, b->creator, b->name, made, err) == -1))
         return -1;
-    return journal_end(journal, token, err);
+    return journal_end(b->journal, token, err);
 }
 
 static void add_hosts(const struct cluster_spec *spec, const struct launching *l,
@@ -238,12 +248,11 @@ static void add_hosts(const struct cluster_spec *spec, const struct launching *l
     }
 }
 
-static int collect(struct cluster *c, const struct cluster_spec *spec, struct launching *all,
-                   size_t count, struct journal *journal, struct pins *pins,
-                   struct cluster_hosts *hosts, struct err *err)
+static int collect(const struct books *b, const struct cluster_spec *spec, struct launching *all,
+                   size_t count, struct cluster_hosts *hosts, struct err *err)
 {
     struct grace grace;
-    grace_begin(&grace, c->loop);
+    grace_begin(&grace, b->c->loop);
     int rc = 0;
     for (size_t i = 0; i < count; i++) {
         struct launching *l = &all[i];
@@ -253,8 +262,7 @@ static int collect(struct cluster *c, const struct cluster_spec *spec, struct la
         bool refused = journal_replay_is_final(&l->err) || l->err.code == ERR_CREDENTIALS ||
                        l->err.code == ERR_CLOCK_SKEW;
         if (ok || refused) {
-            if (take_answer(journal, pins, l->token, l->host_key, &made, rc == 0 ? err : NULL) ==
-                -1)
+            if (take_answer(b, l->token, l->host_key, &made, rc == 0 ? err : NULL) == -1)
                 rc = -1;
             l->got = made.count;
             add_hosts(spec, l, &made, hosts);
@@ -324,7 +332,8 @@ int launch_run(struct cluster *c, const struct cluster_spec *spec, const struct 
     step(c, "launching %zu machine%s", machines, machines == 1 ? "" : "s");
     struct err why = {0};
     int rc = send_all(c, spec, launch, journal, all, count, &sent, &why);
-    if (collect(c, spec, all, sent, journal, pins, hosts, rc == 0 ? &why : NULL) == -1)
+    struct books books = {c, spec->creator, spec->name, journal, pins};
+    if (collect(&books, spec, all, sent, hosts, rc == 0 ? &why : NULL) == -1)
         rc = -1;
     judge(all, sent, refusal);
     for (size_t i = 0; i < count; i++)
@@ -358,9 +367,10 @@ static int ask_again(struct cluster *c, const struct launch_entry *e, struct ec2
     return err_wrap(err, "the launch that an earlier run left");
 }
 
-int launch_resume(struct cluster *c, const char *name, struct journal *journal, struct pins *pins,
-                  size_t *resumed, struct err *err)
+int launch_resume(struct cluster *c, const char *creator, const char *name, struct journal *journal,
+                  struct pins *pins, size_t *resumed, struct err *err)
 {
+    struct books books = {c, creator, name, journal, pins};
     size_t machines = 0;
     while (journal->count) {
         const struct launch_entry *e = &journal->pending[0];
@@ -370,7 +380,7 @@ int launch_resume(struct cluster *c, const char *name, struct journal *journal, 
              name);
         CLEANUP(ec2_instances_done) struct ec2_instances made = {0};
         if (ask_again(c, e, &made, err) == -1 ||
-            take_answer(journal, pins, token, host_key, &made, err) == -1)
+            take_answer(&books, token, host_key, &made, err) == -1)
             return -1;
         machines += made.count;
     }

@@ -39,15 +39,48 @@ struct aws_call *observe_start(struct cluster *c, const char *creator, const cha
     return ec2_describe_instances(c->aws, filters, n);
 }
 
+#define RECENT_LOOK (300 * USEC_PER_MSEC)
+
+/* One look is enough, unless this laptop launched something a moment ago that does not show yet. */
+static int describe(struct cluster *c, const char *creator, const char *name,
+                    struct ec2_instances *found, struct err *err)
+{
+    for (;;) {
+        AUTO_STRV struct strv recent = {0};
+        recent_list(c, creator, name, &recent);
+        struct aws_call *call = observe_start(c, creator, name, recent.count > 0);
+        if (ec2_describe_instances_end(call, found, err) == -1)
+            return -1;
+        if (recent_all_seen(&recent, found))
+            return 0;
+        ec2_instances_done(found);
+        if (loop_pause(c->loop, RECENT_LOOK, err) == -1)
+            return -1;
+    }
+}
+
+static void leave_out_terminated(struct cluster_hosts *h)
+{
+    size_t kept = 0;
+    for (size_t i = 0; i < h->count; i++) {
+        if (h->items[i].state == EC2_TERMINATED)
+            host_done(&h->items[i]);
+        else
+            h->items[kept++] = h->items[i];
+    }
+    h->count = kept;
+}
+
 int cluster_observe(struct cluster *c, const char *creator, const char *name,
                     struct cluster_hosts *out, struct err *err)
 {
     state_stamp(c, creator, name, c->seen);
     CLEANUP(ec2_instances_done) struct ec2_instances found = {0};
-    if (ec2_describe_instances_end(observe_start(c, creator, name, false), &found, err) == -1)
+    if (describe(c, creator, name, &found, err) == -1)
         return -1;
     *out = (struct cluster_hosts){0};
     hosts_from_instances(name, &found, out);
+    leave_out_terminated(out);
     return 0;
 }
 

@@ -31,8 +31,10 @@ static void add_steps(const struct plan *p, struct buf *out)
             end++;
         AUTO_FREE char *name = host_name(p->cluster, s->role, s->index);
         buf_addf(out, "  %-7s %s", verb_name(s->verb), name);
-        if (end - i > 1)
-            buf_addf(out, " … %d", p->steps[end - 1].index);
+        if (end - i > 1) {
+            AUTO_FREE char *last = host_name(p->cluster, s->role, p->steps[end - 1].index);
+            buf_addf(out, " … %s", last);
+        }
         buf_addf(out, "  %s", s->type ? s->type : "?");
         if (end - i > 1)
             buf_addf(out, " x %zu", end - i);

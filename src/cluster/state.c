@@ -4,6 +4,7 @@
  *     lock           one flambe at a time
  *     stamp          changes with every run that acts
  *     journal.jsonl  launches without an answer
+ *     launched.json  machines of the last seconds, which EC2 may not show yet
  *     known_hosts    the pinned host keys, by instance id
  *     cluster.json   how to reach the cluster without its file
  *     alarms.json    the alarms that are in place

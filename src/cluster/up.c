@@ -71,7 +71,7 @@ int cluster_resume(struct cluster *c, const char *creator, const char *name, siz
     journal_done(&journal);
     int rc = open_records(c, creator, name, &lock, &journal, &pins, err);
     if (rc == 0)
-        rc = launch_resume(c, name, &journal, &pins, resumed, err);
+        rc = launch_resume(c, creator, name, &journal, &pins, resumed, err);
     lock_release(lock);
     return rc;
 }
@@ -86,7 +86,7 @@ static int refresh_plan(struct up *u, struct err *err)
     char stamp[33];
     state_stamp(c, s->creator, s->name, stamp);
     bool stale = strcmp(stamp, c->seen) != 0;
-    if (launch_resume(c, s->name, &u->journal, &u->pins, &resumed, err) == -1)
+    if (launch_resume(c, s->creator, s->name, &u->journal, &u->pins, &resumed, err) == -1)
         return -1;
     if (!stale && !resumed)
         return 0;

@@ -176,7 +176,7 @@ static void the_text_groups_and_prices(void **state)
     assert_string_equal(buf_text(&text),
                         "cluster 'mine' of 'jane' in us-east-1: 0 alive, 21 missing\n"
                         "  create  mine_orchestrator  t3.small\n"
-                        "  create  mine_factory_1 … 20  g4dn.xlarge x 20\n"
+                        "  create  mine_factory_1 … mine_factory_20  g4dn.xlarge x 20\n"
                         "  about $10.54 an hour for the machines, until 'flambe down mine'\n");
     json_auto_t *json = plan_json(&p);
     assert_non_null(json);
