@@ -87,7 +87,7 @@ class Sandbox:
         """A copy of the ready cluster file, with some keys changed (None removes one)."""
         text = (self.dir / "aws-cluster.yaml").read_text()
         for key, value in changes.items():
-            text = re.sub(rf"^{key}:.*\n", "", text, flags=re.M)
+            text = re.sub(rf"^{key}:.*\n(?:[ \t]+.*\n)*", "", text, flags=re.M)
             if value is not None:
                 text += f"{key}: {value}\n"
         path = self.home / f"cluster-{len(list(self.home.glob('cluster-*.yaml')))}.yaml"

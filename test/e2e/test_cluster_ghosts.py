@@ -227,7 +227,7 @@ def start_and_stop(box, file, sig, when, seconds=30):
     ("DescribeInstances", 0), ("RunInstances", 0), ("RunInstances", 1), ("DescribeInstances", 1),
     ("DescribeInstances", 2), ("PutMetricAlarm", 0), ("PutMetricAlarm", 1), ("DescribeImages", 0)])
 def test_killed_between_any_two_calls(ghosts, where, action, skip):
-    file = ghosts.cluster_file(name="killed", factories_num=2, orchestrator_timeout=5)
+    file = ghosts.cluster_file(name="killed", factories_num=2, orchestrator_timeout=5, factories_timeout=5)
     ghosts.fault(f"{where}=30", "--action", action, "--skip", str(skip), "--count", "1")
 
     def held():
