@@ -12,7 +12,7 @@ static int prepare(struct reach *r, struct strv *argv, struct err *err)
 {
     const struct cli *cli = r->session.cli;
     if (r->picked.count > 1)
-        return err_set(err, ERR_USAGE, "ssh goes to one host; '%s' are %zu", cli->args.items[1],
+        return err_set(err, ERR_USAGE, "ssh goes to one host; '%s' means %zu", cli->args.items[1],
                        r->picked.count);
     const struct ssh_target *t = reach_target(r, 0);
     if (!t) {

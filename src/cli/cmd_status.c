@@ -2,6 +2,7 @@
 #include "base/mem.h"
 #include "cli/commands.h"
 #include "cli/hosttable.h"
+#include "cli/plan_view.h"
 #include "cli/session.h"
 #include "cli/text.h"
 #include <stdlib.h>
@@ -15,13 +16,33 @@ static size_t result_width(const struct cli *cli)
     return cli->out.tty ? width : 0; /* a file or a pipe gets whole lines */
 }
 
+/* What the machines that run cost an hour; < 0 where it is not known. */
+static double price(struct session *s, const struct cluster_hosts *hosts)
+{
+    struct plan plan = {.usd_per_hour = -1};
+    for (size_t i = 0; i < hosts->count; i++) {
+        const struct cluster_host *h = &hosts->items[i];
+        if (h->state != EC2_PENDING && h->state != EC2_RUNNING)
+            continue;
+        MEM_PUSH_ROOM(plan.steps, plan.count, plan.cap);
+        plan.steps[plan.count++] = (struct plan_step){.verb = PLAN_KEEP, .type = mem_dup(h->type)};
+    }
+    if (plan.count)
+        cluster_price(&s->cluster, &plan);
+    double usd = plan.usd_per_hour;
+    plan_done(&plan);
+    return usd;
+}
+
 static void show_hosts(struct cli *cli, const char *name, const char *creator, const char *region,
-                       const struct cluster_hosts *hosts)
+                       const struct cluster_hosts *hosts, double usd_per_hour)
 {
     AUTO_BUF struct buf counts = {0}, head = {0}, clean = {0};
     hostview_counts(hosts, &counts);
     buf_addf(&head, "'%s' of %s in %s: %zu %s%s%s", name, creator, region, hosts->count,
              hosts->count == 1 ? "host" : "hosts", hosts->count ? ", " : "", buf_text(&counts));
+    if (usd_per_hour >= 0)
+        buf_addf(&head, ", %s", price_text(usd_per_hour));
     text_clean(buf_view(&head), false, &clean);
     output_printf(&cli->out, "%s\n", buf_text(&clean));
     if (!hosts->count)
@@ -48,10 +69,15 @@ static int one(struct session *s, const char *word, struct err *err)
     struct cluster_hosts hosts = {0};
     int rc = cluster_observe(&s->cluster, t.creator, t.name, &hosts, err);
     const char *region = aws_region(s->cluster.aws);
-    if (rc == 0 && s->cli->json)
-        output_json(&s->cli->out, cluster_json(t.name, t.creator, region, &hosts));
-    else if (rc == 0)
-        show_hosts(s->cli, t.name, t.creator, region, &hosts);
+    double usd = rc == 0 ? price(s, &hosts) : -1;
+    if (rc == 0 && s->cli->json) {
+        json_t *value = cluster_json(t.name, t.creator, region, &hosts);
+        if (usd >= 0)
+            json_object_set_new(value, "usd_per_hour", json_real(usd));
+        output_json(&s->cli->out, value);
+    } else if (rc == 0) {
+        show_hosts(s->cli, t.name, t.creator, region, &hosts, usd);
+    }
     cluster_hosts_done(&hosts);
     target_done(&t);
     return rc;
@@ -102,7 +128,7 @@ static int all(struct session *s, struct err *err)
         if (cli->json)
             json_array_append_new(clusters, cluster_json(c->name, creator, region, &c->hosts));
         else
-            show_hosts(cli, c->name, creator, region, &c->hosts);
+            show_hosts(cli, c->name, creator, region, &c->hosts, -1);
         shown++;
     }
     if (cli->json)
