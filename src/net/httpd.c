@@ -195,12 +195,16 @@ static enum MHD_Result serve(void *ctx, struct MHD_Connection *connection, const
     return MHD_YES;
 }
 
+static void timer_fired(uv_timer_t *t);
+
+/* Nothing in the epoll set tells of a resumed connection: the timer lets the library look. */
 static void go_on(struct httpd_request *r)
 {
     if (!r->suspended)
         return;
     r->suspended = false;
-    MHD_resume_connection(r->connection); /* wakes the epoll set */
+    MHD_resume_connection(r->connection);
+    uv_timer_start(&r->server->timer, timer_fired, 0, 0);
 }
 
 void httpd_answer(struct httpd_request *r, int status, const char *const *headers, struct str body)

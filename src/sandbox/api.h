@@ -25,6 +25,9 @@ struct params;
 
 /* Parses an x-www-form-urlencoded body; NULL if malformed. */
 struct params *params_parse(struct str body);
+/* The same from a JSON object, for a Query service that is spoken to in JSON: {"A": [{"B": 1}]} is
+ * "A.member.1.B=1". NULL where it is too large or too deep. */
+struct params *params_of_json(const json_t *object);
 void params_free(struct params *p);
 /* The value, or NULL where it is absent. */
 const char *param(const struct params *p, const char *name);

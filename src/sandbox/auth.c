@@ -111,13 +111,15 @@ static bool lives_in(const struct service *service, const char *own, struct str 
     return false;
 }
 
-const struct service *auth_service(const struct httpd_request *r, const struct service *all)
+bool auth_service(const struct httpd_request *r, const struct service *all,
+                  const struct service **out)
 {
     struct sigv4_auth scope;
     char why[SIGV4_WHY_SIZE];
     if (sigv4_parse(httpd_header(r, "Authorization"), &scope, why) != SIGV4_OK)
-        return NULL;
-    return service_named(all, scope.service);
+        return false;
+    *out = service_named(all, scope.service);
+    return true;
 }
 
 static enum sigv4_result check_signature(const struct httpd_request *r,

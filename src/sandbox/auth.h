@@ -7,9 +7,10 @@
 #include "sandbox/identity.h"
 #include "sandbox/services.h"
 
-/* The service that the Authorization header's scope names; NULL where there is none of that name.
- */
-const struct service *auth_service(const struct httpd_request *r, const struct service *all);
+/* Whether the Authorization header is well-formed; *out is then the service that its scope names,
+ * or NULL where there is none of that name. */
+bool auth_service(const struct httpd_request *r, const struct service *all,
+                  const struct service **out);
 
 /* Fills *who (identity_done) and returns 0; else writes the error into the reply and returns -1. */
 int auth_check(const struct httpd_request *r, const struct service *service, const char *region,

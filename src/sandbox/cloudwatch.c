@@ -263,75 +263,20 @@ static void put_metric_alarm(struct world *w, const struct api_request *q, struc
         set_state(alarm, "INSUFFICIENT_DATA", "Unchecked: Initial alarm creation", q->now);
     }
     json_object_set(w->alarms, name, alarm);
-    query_begin(q, r, XMLNS, false);
-    query_end(q, r, false);
+    query_answer(q, r, XMLNS, NULL);
 }
 
 /* ---- DescribeAlarms
  * ---------------------------------------------------------------------------------- */
 
-static void write_list(struct buf *b, const json_t *alarm, const char *name)
+/* As it is kept, with its ARN. */
+static json_t *shown(const struct world *w, const json_t *alarm)
 {
-    size_t i;
-    json_t *one;
-    xml_open(b, name);
-    json_array_foreach(json_object_get(alarm, name), i, one)
-        xml_text(b, "member", json_string_value(one));
-    xml_close(b, name);
-}
-
-static void write_number(struct buf *b, const json_t *alarm, const char *name)
-{
-    const json_t *value = json_object_get(alarm, name);
-    if (json_is_integer(value))
-        xml_int(b, name, json_integer_value(value));
-}
-
-static void write_dimensions(struct buf *b, const json_t *alarm)
-{
-    size_t i;
-    json_t *one;
-    xml_open(b, "Dimensions");
-    json_array_foreach(json_object_get(alarm, "Dimensions"), i, one)
-    {
-        xml_open(b, "member");
-        xml_text(b, "Name", json_text(one, "Name"));
-        xml_text(b, "Value", json_text(one, "Value"));
-        xml_close(b, "member");
-    }
-    xml_close(b, "Dimensions");
-}
-
-static void write_alarm(const struct world *w, struct buf *b, const json_t *alarm)
-{
-    static const char *const texts[] = {"MetricName",        "Namespace", "Statistic",
-                                        "ExtendedStatistic", "Unit",      "ComparisonOperator",
-                                        "TreatMissingData"};
-    static const char *const numbers[] = {"Period", "EvaluationPeriods", "DatapointsToAlarm"};
-    const char *name = json_text(alarm, "AlarmName");
-    AUTO_FREE char *arn =
-        mem_printf("arn:aws:cloudwatch:%s:%s:alarm:%s", w->region, w->account, name);
-    xml_open(b, "member");
-    xml_text(b, "AlarmName", name);
-    xml_text(b, "AlarmArn", arn);
-    xml_text(b, "AlarmDescription", json_text(alarm, "AlarmDescription"));
-    xml_time(b, "AlarmConfigurationUpdatedTimestamp",
-             json_integer_value(json_object_get(alarm, "AlarmConfigurationUpdatedTimestamp")));
-    xml_bool(b, "ActionsEnabled", json_is_true(json_object_get(alarm, "ActionsEnabled")));
-    for (size_t i = 0; i < COUNT_OF(action_kinds); i++)
-        write_list(b, alarm, action_kinds[i]);
-    xml_text(b, "StateValue", json_text(alarm, "StateValue"));
-    xml_text(b, "StateReason", json_text(alarm, "StateReason"));
-    xml_time(b, "StateUpdatedTimestamp",
-             json_integer_value(json_object_get(alarm, "StateUpdatedTimestamp")));
-    for (size_t i = 0; i < COUNT_OF(texts); i++)
-        xml_text(b, texts[i], json_text(alarm, texts[i]));
-    for (size_t i = 0; i < COUNT_OF(numbers); i++)
-        write_number(b, alarm, numbers[i]);
-    write_dimensions(b, alarm);
-    buf_addf(b, "<Threshold>%.17g</Threshold>",
-             json_real_value(json_object_get(alarm, "Threshold")));
-    xml_close(b, "member");
+    AUTO_FREE char *arn = mem_printf("arn:aws:cloudwatch:%s:%s:alarm:%s", w->region, w->account,
+                                     json_text(alarm, "AlarmName"));
+    json_t *j = json_copy((json_t *)alarm);
+    json_object_set_new(j, "AlarmArn", json_string(arn));
+    return j;
 }
 
 struct alarm_filter {
@@ -402,14 +347,14 @@ static void names_in_order(const struct world *w, struct strv *out)
     strv_sort(out);
 }
 
-static void write_alarms(const struct world *w, struct buf *b, const struct alarm_filter *f,
-                         const char *after, int64_t max)
+static json_t *page(const struct world *w, const struct alarm_filter *f, const char *after,
+                    int64_t max)
 {
     AUTO_STRV struct strv names = {0};
     AUTO_BUF struct buf token = {0};
     const char *last = NULL;
+    json_t *list = json_array();
     names_in_order(w, &names);
-    xml_open(b, "MetricAlarms");
     for (size_t i = 0; i < names.count; i++) {
         const json_t *alarm = json_object_get(w->alarms, names.items[i]);
         if (strcmp(names.items[i], after) <= 0 || !filter_fits(f, alarm))
@@ -418,12 +363,15 @@ static void write_alarms(const struct world *w, struct buf *b, const struct alar
             digest_base64(str_of(last), &token);
             break;
         }
-        write_alarm(w, b, alarm);
+        json_array_append_new(list, shown(w, alarm));
         last = names.items[i];
     }
-    xml_close(b, "MetricAlarms");
+    json_t *j = json_object();
+    json_object_set_new(j, "CompositeAlarms", json_array());
+    json_object_set_new(j, "MetricAlarms", list);
     if (token.len)
-        xml_text(b, "NextToken", buf_text(&token));
+        json_object_set_new(j, "NextToken", json_string(buf_text(&token)));
+    return j;
 }
 
 static void describe_alarms(struct world *w, const struct api_request *q, struct api_reply *r)
@@ -435,9 +383,8 @@ static void describe_alarms(struct world *w, const struct api_request *q, struct
         query_invalid(r, "maxRecords", param(q->params, "MaxRecords"),
                       "Member must have value between 1 and 100");
     else if (read_filter(q, r, &f) == 0 && read_token(q, r, &after) == 0) {
-        query_begin(q, r, XMLNS, true);
-        write_alarms(w, &r->body, &f, buf_text(&after), f.names.count ? NAMES_MAX : max);
-        query_end(q, r, true);
+        json_auto_t *j = page(w, &f, buf_text(&after), f.names.count ? NAMES_MAX : max);
+        query_answer(q, r, XMLNS, j);
     }
     strv_done(&f.names);
 }
@@ -461,8 +408,7 @@ static void delete_alarms(struct world *w, const struct api_request *q, struct a
     }
     for (size_t i = 0; i < names.count; i++)
         json_object_del(w->alarms, names.items[i]);
-    query_begin(q, r, XMLNS, false);
-    query_end(q, r, false);
+    query_answer(q, r, XMLNS, NULL);
 }
 
 const struct api_action cloudwatch_actions[] = {

@@ -175,7 +175,7 @@ NORETURN static void run_daemon(int pipe, const char *dir, const struct settings
     struct daemon d = {.pipe = pipe};
     struct err err = {0};
     setsid();
-    umask(077);
+    umask(022); /* images and disks are made from here; what is secret has a mode of its own */
     redirect(dir);
     if (chdir("/") == -1)
         progress(&d, "cannot leave the directory");

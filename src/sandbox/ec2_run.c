@@ -148,15 +148,20 @@ static bool fault_fails(const struct world *w, struct api_reply *r, const struct
     return false;
 }
 
+static bool lacks_capacity(const struct run *run)
+{
+    return run->fault.code && strcmp(run->fault.code, "InsufficientInstanceCapacity") == 0;
+}
+
 /* Without a zone in the request EC2 chooses one that has the capacity. */
 static bool choose_subnet(struct world *w, struct api_reply *r, struct run *run)
 {
     faults_for_launch(w->o.faults, run->type->name, run->subnet->zone, &run->fault);
     const struct world_subnet *first = run->subnet;
-    if (run->zone_is_free && run->fault.code) {
+    if (run->zone_is_free && lacks_capacity(run)) {
         FOR_EACH(struct world_subnet, s, w, KIND_SUBNET)
         {
-            if (!s->is_default || s == first || !run->fault.code)
+            if (!s->is_default || s == first || !lacks_capacity(run))
                 continue;
             run->subnet = s;
             faults_for_launch(w->o.faults, run->type->name, s->zone, &run->fault);

@@ -141,14 +141,14 @@ static int check(const struct fault *fault, struct err *err)
                        fault->action);
     if (fault->count == 0 || fault->count < FAULT_FOREVER || fault->skip < 0)
         return err_set(err, ERR_USAGE, "a fault's count is at least 1, its skip at least 0");
+    if (fault->kind == FAULT_ERROR && fault->value != 500 && fault->value != 503)
+        return err_set(err, ERR_USAGE, "'error' takes 500 or 503");
     bool lasting = (fault->kind == FAULT_HOLD_BEFORE || fault->kind == FAULT_HOLD_AFTER) &&
                    fault->value == FAULT_FOREVER;
     bool between = fault->value >= info->min && fault->value <= info->max;
     if (info->unit && !between && !lasting)
         return err_set(err, ERR_USAGE, "'%s' takes a value from %g to %g", info->name, info->min,
                        info->max);
-    if (fault->kind == FAULT_ERROR && fault->value != 500 && fault->value != 503)
-        return err_set(err, ERR_USAGE, "'error' takes 500 or 503");
     return 0;
 }
 

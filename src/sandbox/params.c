@@ -6,6 +6,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#define JSON_DEPTH_MAX 8
+
 struct param_pair {
     char *name, *value;
 };
@@ -71,20 +73,26 @@ void params_free(struct params *p)
     free(p);
 }
 
+/* Takes both; false where it is one too many, or said twice. */
+static bool add(struct params *p, char *name, char *value)
+{
+    MEM_PUSH_ROOM(p->pairs, p->count, p->cap);
+    p->pairs[p->count++] = (struct param_pair){name, value};
+    return p->count <= PARAMS_MAX && !strtab_put(p->by_name, str_of(name), value);
+}
+
 static bool add_pair(struct params *p, struct str pair)
 {
-    if (p->count == PARAMS_MAX)
-        return false;
     struct str rest = pair;
     AUTO_FREE char *name = decode(str_cut(&rest, '='));
     AUTO_FREE char *value = decode(rest.p ? rest : STR(""));
-    if (!name || !value || !*name)
-        return false;
-    if (strtab_put(p->by_name, str_of(name), value))
-        return false; /* said twice */
-    MEM_PUSH_ROOM(p->pairs, p->count, p->cap);
-    p->pairs[p->count++] = (struct param_pair){TAKE(name), TAKE(value)};
-    return true;
+    return name && value && *name && add(p, TAKE(name), TAKE(value));
+}
+
+static void sort(struct params *p)
+{
+    if (p->count)
+        qsort(p->pairs, p->count, sizeof *p->pairs, by_name);
 }
 
 struct params *params_parse(struct str body)
@@ -99,8 +107,54 @@ struct params *params_parse(struct str body)
             return NULL;
         }
     }
-    if (p->count)
-        qsort(p->pairs, p->count, sizeof *p->pairs, by_name);
+    sort(p);
+    return p;
+}
+
+static bool add_json(struct params *p, const char *name, const json_t *value, int depth)
+{
+    const char *key;
+    json_t *member;
+    size_t i;
+    if (depth > JSON_DEPTH_MAX)
+        return false;
+    if (json_is_object(value)) {
+        json_object_foreach((json_t *)value, key, member)
+        {
+            AUTO_FREE char *below = mem_printf("%s%s%s", name, *name ? "." : "", key);
+            if (!add_json(p, below, member, depth + 1))
+                return false;
+        }
+        return true;
+    }
+    if (json_is_array(value)) {
+        json_array_foreach(value, i, member)
+        {
+            AUTO_FREE char *below = mem_printf("%s.member.%zu", name, i + 1);
+            if (!add_json(p, below, member, depth + 1))
+                return false;
+        }
+        return true;
+    }
+    if (json_is_null(value))
+        return true;
+    char *text = json_is_string(value)    ? mem_dup(json_string_value(value))
+                 : json_is_boolean(value) ? mem_dup(json_is_true(value) ? "true" : "false")
+                 : json_is_integer(value)
+                     ? mem_printf("%" JSON_INTEGER_FORMAT, json_integer_value(value))
+                     : mem_printf("%.17g", json_real_value(value));
+    return add(p, mem_dup(name), text);
+}
+
+struct params *params_of_json(const json_t *object)
+{
+    struct params *p = mem_alloc(sizeof *p);
+    p->by_name = strtab_new();
+    if (!add_json(p, "", object, 0)) {
+        params_free(p);
+        return NULL;
+    }
+    sort(p);
     return p;
 }
 

@@ -10,6 +10,11 @@ void query_begin(const struct api_request *q, struct api_reply *r, const char *x
                  bool has_result);
 void query_end(const struct api_request *q, struct api_reply *r, bool has_result);
 
+/* The whole answer from a JSON object (borrowed; NULL: no result), as XML or, where the client
+ * speaks JSON, as JSON. Members whose names end in "Timestamp" are times in microseconds. */
+void query_answer(const struct api_request *q, struct api_reply *r, const char *xmlns,
+                  const json_t *result);
+
 /* 400 ValidationError, "1 validation error detected: Value 'V' at 'NAME' failed to satisfy
  * constraint: …"; value NULL where it is missing. */
 int query_invalid(struct api_reply *r, const char *name, const char *value, const char *constraint);

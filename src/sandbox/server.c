@@ -124,12 +124,15 @@ static void answer(struct call *c)
         [API_QUERY] = "Content-Type: text/xml",
         [API_JSON] = "Content-Type: application/x-amz-json-1.1",
     };
+    bool json_1_0 = c->reply.protocol == API_JSON && c->service &&
+                    c->service->protocol != API_JSON; /* what CloudWatch's newer clients speak */
     char date[64], id[64];
     http_date(server_now(c->server), date, sizeof date);
     snprintf(id, sizeof id, "x-amzn-RequestId: %s", c->id);
+    const char *type =
+        json_1_0 ? "Content-Type: application/x-amz-json-1.0" : types[c->reply.protocol];
     const char *headers[] = {
-        types[c->reply.protocol],  date, id, "Server: flambe-sandbox/" FLAMBE_VERSION,
-        "Cache-Control: no-store", NULL};
+        type, date, id, "Server: flambe-sandbox/" FLAMBE_VERSION, "Cache-Control: no-store", NULL};
     log_call(c, c->reply.status);
     httpd_answer(c->http, c->reply.status, headers, buf_view(&c->reply.body));
     call_free(c);
@@ -409,8 +412,6 @@ static char *clean_name(struct str name)
 static int parse_json(struct call *c, struct str target)
 {
     size_t prefix = strlen(c->service->target_prefix);
-    if (!str_starts(target, c->service->target_prefix))
-        return api_fail(&c->reply, 400, "UnknownOperationException", "The operation is unknown");
     c->action_name = clean_name((struct str){target.p + prefix, target.n - prefix});
     struct str body = httpd_body(c->http);
     struct err err = {0};
@@ -418,7 +419,12 @@ static int parse_json(struct call *c, struct str target)
         !json_is_object(c->json))
         return api_fail(&c->reply, 400, "SerializationException", "%s",
                         err.msg[0] ? err.msg : "the body is no JSON object");
-    return 0;
+    if (c->service->protocol == API_JSON)
+        return 0;
+    c->params = params_of_json(c->json);
+    return c->params ? 0
+                     : api_fail(&c->reply, 400, "SerializationException",
+                                "the request is too large or too deep");
 }
 
 static int parse_query(struct call *c)
@@ -451,7 +457,7 @@ static int find_action(struct call *c)
         return api_fail(&c->reply, 400, "MissingAction", "The request must contain an Action");
     c->action = service_action(c->service, c->action_name);
     if (c->action)
-        return c->params ? check_version(c) : 0;
+        return c->json ? 0 : check_version(c); /* JSON has the version in its target */
     if (c->reply.protocol == API_JSON)
         return api_fail(&c->reply, 400, "UnknownOperationException",
                         "The operation %s is unknown to the sandbox", c->action_name);
@@ -462,23 +468,28 @@ static int find_action(struct call *c)
 static int check_method(struct call *c)
 {
     struct str method = httpd_method(c->http);
-    bool json = c->service->protocol == API_JSON;
+    bool json = c->reply.protocol == API_JSON;
     if (str_is(method, "POST") || (!json && str_is(method, "GET")))
         return 0;
     return api_fail(&c->reply, 405, "MethodNotAllowed", "The method %.*s is not served",
                     (int)(method.n < 20 ? method.n : 20), method.p);
 }
 
+static bool speaks_json(const struct service *s, struct str target)
+{
+    return s->protocol == API_JSON || (s->target_prefix && str_starts(target, s->target_prefix));
+}
+
 /* The service that is asked, from the credential's scope, the target header, or the action. */
 static int find_service(struct call *c, struct str target)
 {
     const struct service *all = c->server->o.services;
-    bool is_signed = httpd_header(c->http, "Authorization").n > 0;
-    c->service = auth_service(c->http, all);
+    bool is_signed = auth_service(c->http, all, &c->service);
     if (!c->service && target.n)
         c->service = by_target(all, target);
-    c->reply.protocol = c->service ? c->service->protocol : target.n ? API_JSON : API_QUERY;
-    if (c->reply.protocol != API_JSON && parse_query(c) == -1)
+    bool json = c->service ? speaks_json(c->service, target) : target.n > 0;
+    c->reply.protocol = json ? API_JSON : c->service ? c->service->protocol : API_QUERY;
+    if (!json && parse_query(c) == -1)
         return -1;
     if (!c->service && !is_signed)
         c->service = by_unsigned_action(all, c->action_name);
@@ -487,7 +498,8 @@ static int find_service(struct call *c, struct str target)
     if (!c->service)
         return api_fail(&c->reply, 400, target.n ? "UnknownOperationException" : "InvalidAction",
                         "The sandbox does not serve the service of this request");
-    c->reply.protocol = c->service->protocol;
+    if (!json)
+        c->reply.protocol = c->service->protocol;
     return check_method(c);
 }
 
@@ -504,8 +516,12 @@ static int understand(struct call *c)
     if (!needs_none && auth_check(c->http, c->service, s->o.region, s->o.identities, server_now(s),
                                   &c->who, &c->reply) == -1)
         return -1;
-    if (c->service->protocol == API_JSON && parse_json(c, target) == -1)
-        return -1;
+    if (c->reply.protocol == API_JSON) {
+        if (!c->service->target_prefix || !str_starts(target, c->service->target_prefix))
+            return api_fail(&c->reply, 400, "UnknownOperationException", "The target is unknown");
+        if (parse_json(c, target) == -1)
+            return -1;
+    }
     return find_action(c);
 }
 

@@ -5,7 +5,8 @@
 const struct service sandbox_services[] = {
     {"ec2", API_EC2, "2016-11-15", NULL, NULL, ec2_actions, NULL},
     {"sts", API_QUERY, "2011-06-15", NULL, "us-east-1", sts_actions, "AssumeRoleWithWebIdentity"},
-    {"monitoring", API_QUERY, "2010-08-01", NULL, NULL, cloudwatch_actions, NULL},
+    {"monitoring", API_QUERY, "2010-08-01", "GraniteServiceVersion20100801.", NULL,
+     cloudwatch_actions, NULL},
     {"ssm", API_JSON, NULL, "AmazonSSM.", NULL, ssm_actions, NULL},
     {"pricing", API_JSON, NULL, "AWSPriceListService.", "us-east-1,eu-central-1,ap-south-1",
      pricing_actions, NULL},
