@@ -110,8 +110,9 @@ bool journal_replay_is_final(const struct err *e);
 
 /* ---- recent.c ----------------------------------------------------------------------------- */
 
-#define RECENT_FOR (15 * USEC_PER_SEC) /* by then DescribeInstances shows what RunInstances made \
-                                        */
+#define RECENT_FOR                                                                \
+    (15 * USEC_PER_SEC) /* by then DescribeInstances shows what RunInstances made \
+                         */
 
 int recent_add(struct cluster *c, const char *creator, const char *name,
                const struct ec2_instances *made, struct err *err) MUST_CHECK;

@@ -227,6 +227,7 @@ struct contacts *contacts_new(struct cluster *c, const struct cluster_spec *spec
     for (size_t i = 0; i < cs->count; i++) {
         struct cluster_host *h = &hosts->items[i];
         cs->items[i] = (struct contact){.cs = cs, .index = i};
+        cs->items[i].was_running = h->state == EC2_RUNNING;
         cs->items[i].young = h->state != EC2_RUNNING || now - h->launched < YOUNG_FOR;
     }
     return cs;
@@ -274,7 +275,8 @@ static void start_contact(struct contact *k)
         return;
     }
     usec_t limit = k->cs->c->boot_timeout ? k->cs->c->boot_timeout : BOOT_TIMEOUT;
-    contact_phase(k, HOST_BOOTING, NULL);
+    if (!k->was_running)
+        contact_phase(k, HOST_BOOTING, NULL);
     contact_connect(k, STAGE_CONNECT, NULL, k->young ? limit : REACH_TIMEOUT);
 }
 

@@ -32,6 +32,7 @@ struct contact {
     struct buf out;   /* what the current command printed; its tail for set-up */
     bool awaits_save; /* goes on once the pins are written */
     bool young;       /* it may still be booting */
+    bool was_running; /* when this run began */
     bool setup_done;
     int breaks;    /* connections that broke */
     char *new_key; /* being pinned, as printed by the host */

@@ -231,23 +231,6 @@ static int take_answer(const struct books *b, const char *token, const char *hos
     return journal_end(b->journal, token, err);
 }
 
-static void add_hosts(const struct cluster_spec *spec, const struct launching *l,
-                      const struct ec2_instances *made, struct cluster_hosts *hosts)
-{
-    for (size_t i = 0; i < made->count; i++) {
-        const struct ec2_instance *in = &made->items[i];
-        if (hosts_find(hosts, in->id))
-            continue;
-        struct cluster_host *h = hosts_push(hosts);
-        h->role = l->role;
-        int offset = in->launch_index > 0 || made->count == 1 ? in->launch_index : (int)i;
-        h->index = l->role == ROLE_FACTORY ? l->first + offset : 0;
-        host_update(h, in);
-        h->name = host_name(spec->name, h->role, h->index);
-        h->phase = HOST_PENDING;
-    }
-}
-
 static int collect(const struct books *b, const struct cluster_spec *spec, struct launching *all,
                    size_t count, struct cluster_hosts *hosts, struct err *err)
 {
@@ -265,11 +248,10 @@ static int collect(const struct books *b, const struct cluster_spec *spec, struc
             if (take_answer(b, l->token, l->host_key, &made, rc == 0 ? err : NULL) == -1)
                 rc = -1;
             l->got = made.count;
-            add_hosts(spec, l, &made, hosts);
+            hosts_from_instances(spec->name, &made, hosts);
         }
     }
     grace_end(&grace);
-    hosts_sort(hosts);
     return rc;
 }
 

@@ -292,8 +292,8 @@ static void name_failed(const struct up *u, struct buf *out)
             continue;
         }
         const char *name = u->hosts->items[i].name;
-        buf_addf(out, "%s%s%s%s", shown++ ? "; " : "", strstr(why, name) ? "" : name,
-                 strstr(why, name) ? "" : ": ", why);
+        bool named = strncmp(why, name, strlen(name)) == 0;
+        buf_addf(out, "%s%s%s%s", shown++ ? "; " : "", named ? "" : name, named ? "" : ": ", why);
     }
     if (more)
         buf_addf(out, "; and %zu more", more);
