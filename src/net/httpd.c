@@ -259,7 +259,7 @@ static enum MHD_Result visit_header(void *ctx, enum MHD_ValueKind kind, const ch
 {
     (void)kind;
     const struct header_visit *v = ctx;
-    v->fn(v->ctx, (struct str){name, name_n}, (struct str){value ? value : "", value_n});
+    v->fn(v->ctx, (struct str){name, name_n}, str_trim((struct str){value ? value : "", value_n}));
     return MHD_YES;
 }
 
@@ -283,7 +283,7 @@ static void match_header(void *ctx, struct str name, struct str value)
     if (s->found || name.n != n || strncasecmp(name.p, s->name, n) != 0)
         return;
     s->found = true;
-    s->value = str_trim(value);
+    s->value = value;
 }
 
 struct str httpd_header(const struct httpd_request *r, const char *name)

@@ -36,7 +36,7 @@ struct str httpd_path(const struct httpd_request *r);       /* as sent, still es
 struct str httpd_query(const struct httpd_request *r);      /* as sent, without the '?' */
 struct str httpd_body(const struct httpd_request *r);
 struct str httpd_header(const struct httpd_request *r, const char *name); /* empty if absent */
-/* Visits all headers in the order of arrival. */
+/* Visits all headers in the order of arrival; values come without white space around them. */
 void httpd_headers(const struct httpd_request *r,
                    void (*fn)(void *ctx, struct str name, struct str value), void *ctx);
 const struct sockaddr *httpd_peer(const struct httpd_request *r);
