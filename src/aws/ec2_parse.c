@@ -76,8 +76,11 @@ static void parse_instance(const struct xml_node *item, struct ec2_instance *out
     if (launched && !clock_parse_iso(str_of(launched), &out->launched))
         out->launched = 0;
     parse_tags(item, out);
-    for (const struct xml_node *g = xml_items(item, "groupSet"); g; g = g->next)
-        strv_take(&out->security_groups, dup_or_empty(g, "groupId"));
+    const struct xml_node *groups = xml_items(item, "groupSet");
+    if (!groups) /* with several interfaces each has its own */
+        groups = xml_items(xml_items(item, "networkInterfaceSet"), "groupSet");
+    for (; groups; groups = groups->next)
+        strv_take(&out->security_groups, dup_or_empty(groups, "groupId"));
 }
 
 int ec2_parse_nothing(const struct xml_node *root, union ec2_result *out, struct err *err)
