@@ -3,6 +3,7 @@
 FLAMBE_BUILD names the build directory (default: build); FLAMBE_VENV the Python that has moto.
 A sandbox lives in a directory of its own, with a home of its own: nothing of the user's is read.
 """
+import itertools
 import json
 import os
 import pathlib
@@ -95,10 +96,17 @@ class Sandbox:
         return path
 
 
+_networks = itertools.count(os.getpid())
+
+
 def make_sandbox(kind, *options):
     home = tempfile.mkdtemp(prefix="flambe-test-")
-    box = Sandbox(home, kind, *options)
-    return box
+    if kind != "ghost":
+        # Beside a sandbox of the user's own, and beside other test runs.
+        place = next(_networks) % 60
+        options = (*options, "--bridge", f"flambet{place}", "--network", f"10.{130 + 2 * place}.0.0/16",
+                   "--public-network", f"10.{131 + 2 * place}.0.0/16")
+    return Sandbox(home, kind, *options)
 
 
 @pytest.fixture
