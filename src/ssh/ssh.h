@@ -47,7 +47,7 @@ struct ssh_session;
 struct ssh_exec;
 
 struct ssh_pool *ssh_pool_new(struct loop *loop);
-/* Ends all sessions without calling back, and frees; NULL is legal. */
+/* Ends all sessions without calling back, and frees; never from a callback. NULL is legal. */
 void ssh_pool_free(struct ssh_pool *pool);
 
 struct ssh_target {
@@ -77,7 +77,8 @@ typedef void ssh_connected_fn(void *ctx, struct ssh_session *s, const struct err
 struct ssh_session *ssh_session_open(struct ssh_pool *pool, const struct ssh_target *target,
                                      const struct ssh_connect_options *o, ssh_connected_fn *done,
                                      void *ctx);
-/* Ends the session and what runs in it, without calling back. NULL is legal. */
+/* Ends the session and what runs in it, without calling back; from a callback, too. NULL is
+ * legal. */
 void ssh_session_free(struct ssh_session *s);
 
 struct ssh_exec_result {
@@ -88,11 +89,12 @@ struct ssh_exec_result {
 struct ssh_exec_request {
     const char *command; /* given to the remote user's shell as it is */
     struct str input;    /* sent to its standard input, then closed; copied */
-    usec_t timeout;      /* 0: none */
+    usec_t timeout;      /* from when it is begun: a session runs 8 at a time; 0: none */
     /* May be NULL. `is_err` tells standard error from standard output. */
     void (*output)(void *ctx, bool is_err, struct str bytes);
-    /* Exactly one call. err (ERR_UNREACHABLE, ERR_TIMEOUT) where the connection failed; a command
-     * that ended badly is not an error: look at the result. */
+    /* Exactly one call. err (ERR_UNREACHABLE, ERR_TIMEOUT) where the connection failed,
+     * ERR_REJECTED where the host runs no command, ERR_LIMIT where it is too long (128 KiB); a
+     * command that ended badly is not an error: look at the result. */
     void (*done)(void *ctx, const struct ssh_exec_result *r, const struct err *err);
     void *ctx;
 };

@@ -98,8 +98,9 @@ void sshd_init(struct sshd *d, const char *address, const char *extra)
                    "HostKey %s/host_ed25519\nHostKey %s/host_rsa\nHostKey %s/host_ecdsa\n"
                    "AuthorizedKeysFile %s/authorized_keys\nPasswordAuthentication no\n"
                    "KbdInteractiveAuthentication no\nPermitRootLogin prohibit-password\n"
-                   "PrintMotd no\nUseDNS no\nLogLevel VERBOSE\nMaxStartups 300:30:400\n%s",
-                   address, d->port, d->dir, d->dir, d->dir, d->dir, extra);
+                   "PrintMotd no\nUseDNS no\nLogLevel VERBOSE\nMaxStartups 300:30:400\n"
+                   "SetEnv HOME=%s\n%s", /* no start-up files of whoever runs the test */
+                   address, d->port, d->dir, d->dir, d->dir, d->dir, d->dir, extra);
     struct err err;
     if (fs_write_atomic(conf, 0600, str_of(text), &err) == -1)
         fail_msg("%s", err.msg);
