@@ -76,9 +76,8 @@ static bool all_closed(void *ctx)
 int proc_run(struct loop *loop, const char *const *argv, const char *const *env, struct str input,
              usec_t timeout, struct proc_result *out, struct err *err)
 {
-    struct proc_result result = {.exit_status = -1,
-                                 .out = {.max = PROC_OUTPUT_MAX},
-                                 .err_out = {.max = PROC_OUTPUT_MAX}};
+    struct proc_result result = {
+        .exit_status = -1, .out = {.max = PROC_OUTPUT_MAX}, .err_out = {.max = PROC_OUTPUT_MAX}};
     AUTO_FREE struct run *run = mem_alloc(sizeof *run);
     run->result = &result;
     uv_stdio_container_t stdio[3];
