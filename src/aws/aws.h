@@ -35,8 +35,10 @@ struct aws_options {
     void *trace_ctx;
 };
 
-/* Reads configuration and finds the region and endpoints; asks no server yet. ERR_CREDENTIALS and
- * ERR_FILE (a malformed config file, with line) name what was looked for and what to type. */
+/* Reads configuration and finds the region and endpoints; asks no server yet, but for the metadata
+ * service where this machine is EC2's and no region is configured. ERR_CREDENTIALS (no such
+ * profile) and ERR_FILE (a malformed config file, with line) name what was looked for and what to
+ * type. */
 int aws_open(const struct aws_options *o, struct aws **out, struct err *err) MUST_CHECK;
 void aws_close(struct aws *aws); /* NULL is legal */
 const char *aws_region(const struct aws *aws);

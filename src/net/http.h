@@ -29,8 +29,8 @@ struct http_request {
     const char *url;            /* http:// or https:// */
     const char *const *headers; /* "Name: value" lines, NULL-terminated; NULL for none */
     struct str body;
-    usec_t timeout; /* of the whole call; 0: HTTP_TIMEOUT */
-    bool no_proxy;  /* for link-local metadata services */
+    usec_t timeout; /* of the whole call, once it leaves the queue; 0: HTTP_TIMEOUT */
+    bool no_proxy;  /* for link-local metadata services; loopback never has one */
 };
 
 struct http_response {
