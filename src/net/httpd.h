@@ -32,8 +32,8 @@ int httpd_port(const struct httpd *h);
 
 /* All views live until the request is answered. */
 struct str httpd_method(const struct httpd_request *r);
-struct str httpd_path(const struct httpd_request *r);       /* as sent, still escaped, no query */
-struct str httpd_query(const struct httpd_request *r);      /* as sent, without the '?' */
+struct str httpd_path(const struct httpd_request *r);  /* as sent, still escaped, no query */
+struct str httpd_query(const struct httpd_request *r); /* as sent, without the '?' */
 struct str httpd_body(const struct httpd_request *r);
 struct str httpd_header(const struct httpd_request *r, const char *name); /* empty if absent */
 /* Visits all headers in the order of arrival; values come without white space around them. */

@@ -7,11 +7,11 @@
 struct service {
     const char *name; /* in a credential scope: "ec2" */
     enum api_protocol protocol;
-    const char *version;       /* of a Query service's API; others are refused */
+    const char *version; /* of a Query service's API; others are refused */
     /* Of X-Amz-Target, "AmazonSSM.": JSON services have one, and Query services whose newer clients
      * speak JSON (CloudWatch). */
     const char *target_prefix;
-    const char *regions;       /* where it lives, comma-separated, or NULL: the sandbox's own */
+    const char *regions; /* where it lives, comma-separated, or NULL: the sandbox's own */
     const struct api_action *actions;
     const char *unsigned_action; /* the one that needs no signature, or NULL */
 };

@@ -191,7 +191,8 @@ void setup_owner(const char *dir)
 {
     static const char *const names[] = {"aws",          "aws/config",     "aws/credentials",
                                         KEY_FILE,       PUBLIC_KEY_FILE,  "aws-cluster.yaml",
-                                        "control.json", "requests.jsonl", "log", "lock"};
+                                        "control.json", "requests.jsonl", "log",
+                                        "lock"};
     const char *text = getenv("SUDO_UID");
     int64_t uid;
     if (geteuid() != 0 || !text || !str_to_i64(str_of(text), 1, INT32_MAX, &uid))
