@@ -252,6 +252,7 @@ static bool correct_clock(struct aws_call *c, const struct http_response *r, str
     if (!c->clock_tried && (beyond > SKEW_MIN || beyond < -SKEW_MIN)) {
         c->clock_tried = true;
         c->aws->clock_offset = offset;
+        set_skew(err, offset); /* for the trace: the person hears of it though the call goes on */
         return true;
     }
     if (offset > SKEW_MIN || offset < -SKEW_MIN)

@@ -37,6 +37,11 @@ void session_init(struct session *s, struct cli *cli)
 static void traced(void *ctx, const struct aws_trace *t)
 {
     struct session *s = ctx;
+    if (t->err && t->err->code == ERR_CLOCK_SKEW && !s->skew_said) {
+        s->skew_said = true;
+        AUTO_FREE char *text = mem_printf("%s (going on by AWS's clock)", t->err->msg);
+        cli_warn(s->cli, text);
+    }
     if (!s->cli->opt.verbose)
         return;
     struct buf line = {0};

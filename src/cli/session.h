@@ -10,6 +10,7 @@ struct session {
     struct loop *loop;
     struct cluster cluster; /* .aws is NULL until session_connect() */
     char *state_root, *cache_root;
+    bool skew_said;           /* that this machine's clock is wrong */
     const char *after_signal; /* said at the first Ctrl-C, or NULL */
 };
 
