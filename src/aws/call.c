@@ -235,7 +235,8 @@ static void set_skew(struct err *err, usec_t offset)
 {
     char span[CLOCK_SPAN_SIZE], origin[ERR_ORIGIN_MAX];
     memcpy(origin, err->origin, sizeof origin);
-    clock_span(offset < 0 ? -offset : offset, span);
+    usec_t whole = (offset < 0 ? -offset : offset) + USEC_PER_MIN / 2; /* Date tells seconds only */
+    clock_span(whole - whole % USEC_PER_MIN, span);
     err_set_origin(err, ERR_CLOCK_SKEW, origin,
                    "this machine's clock is %s %s AWS's; to set it: sudo timedatectl set-ntp true",
                    span, offset < 0 ? "ahead of" : "behind");
