@@ -22,7 +22,7 @@ from botocore.config import Config  # noqa: E402
 from botocore.exceptions import ClientError  # noqa: E402
 
 AWSCLI = "/usr/bin/aws"
-NO_RETRY = Config(retries={"max_attempts": 1, "mode": "standard"}, max_pool_connections=30)
+NO_RETRY = Config(retries={"total_max_attempts": 1, "mode": "standard"}, max_pool_connections=30)
 UBUNTU = "ami-02404a6d36f1a0003"
 
 
