@@ -13,6 +13,7 @@
 #define POLL_LATER (2 * USEC_PER_SEC)
 #define POLL_FAST_FOR (20 * USEC_PER_SEC)
 #define TERMINATED_WITHIN (10 * USEC_PER_MIN)
+#define ASK_AGAIN (5 * USEC_PER_SEC)
 #define SETTLE (4 * USEC_PER_SEC) /* an instance can be invisible for a moment after its launch */
 #define VOLUMES_WITHIN (2 * USEC_PER_MIN)
 
@@ -23,6 +24,8 @@ struct down {
     struct journal journal;
     struct strv ids;   /* every instance that was ever seen alive here */
     struct strv asked; /* those that termination was asked for */
+    size_t unwilling;  /* alive, and not shutting down */
+    usec_t asked_at;   /* monotonic, the last time */
     bool unseen;       /* one that was launched a moment ago does not show yet */
     usec_t began;
     usec_t look_until;          /* monotonic: until then new ones may show themselves */
@@ -64,6 +67,7 @@ static void take(struct down *d, const struct ec2_instances *found, size_t *aliv
         if (ended(in))
             continue;
         ++*alive;
+        d->unwilling += in->state != EC2_SHUTTING_DOWN;
         if (!strv_has(&d->ids, in->id))
             strv_add(&d->ids, in->id);
     }
@@ -79,7 +83,7 @@ static void look_for_recent(struct down *d, const struct ec2_instances *found)
 /* One look: by tags, and by the tokens of pending launches. */
 static int look(struct down *d, size_t *alive, struct err *err)
 {
-    *alive = 0;
+    *alive = d->unwilling = 0;
     struct aws_call *calls[2];
     size_t n = 0;
     calls[n++] = observe_start(d->c, d->creator, d->name, true);
@@ -106,6 +110,9 @@ static int look(struct down *d, size_t *alive, struct err *err)
 
 static int terminate(struct down *d, struct err *err)
 {
+    /* TerminateInstances may not know yet what DescribeInstances shows, and then ends nothing. */
+    if (d->unwilling && d->asked.count && now(d) - d->asked_at > ASK_AGAIN)
+        strv_done(&d->asked);
     AUTO_FREE const char **ids = mem_array(d->ids.count + 1, sizeof *ids);
     size_t n = 0;
     for (size_t i = 0; i < d->ids.count; i++)
@@ -116,6 +123,7 @@ static int terminate(struct down *d, struct err *err)
     step(d->c, "ending %zu machine%s", n, n == 1 ? "" : "s");
     if (ec2_terminate_instances_end(ec2_terminate_instances(d->c->aws, ids, n), err) == -1)
         return -1;
+    d->asked_at = now(d);
     for (size_t i = 0; i < n; i++)
         strv_add(&d->asked, ids[i]);
     return 0;

@@ -246,6 +246,19 @@ static void cost_text(const struct up *u, size_t kept, char out[64])
                  u->plan->usd_per_hour * (double)kept / (double)all);
 }
 
+/* EC2 may not know yet what it has just launched, and ending an unknown id ends nothing: observing
+ * waits until all of it shows. */
+static int end_launched(struct up *u, const char *const *ids, size_t n, struct err *err)
+{
+    struct cluster_hosts seen = {0};
+    if (!n)
+        return 0;
+    if (cluster_observe(u->c, u->spec->creator, u->spec->name, &seen, err) == -1)
+        return -1;
+    cluster_hosts_done(&seen);
+    return ec2_terminate_instances_end(ec2_terminate_instances(u->c->aws, ids, n), err);
+}
+
 /* Factories without an orchestrator are of no use and cost money: they go again. */
 static int drop_orphans(struct up *u, struct err *err)
 {
@@ -262,22 +275,22 @@ static int drop_orphans(struct up *u, struct err *err)
         return 0;
     struct err why = {0};
     loop_shield(u->c->loop);
-    int rc = n ? ec2_terminate_instances_end(ec2_terminate_instances(u->c->aws, ids, n), &why) : 0;
+    int rc = end_launched(u, ids, n, &why);
     loop_unshield(u->c->loop);
-    *err = u->refusal;
-    err_wrap(err, "no orchestrator");
     if (rc == -1)
         warn_user(u->c, "the %zu factories that came cannot be ended: %s; 'flambe down %s'", n,
                   why.msg, u->spec->name);
     else if (n)
-        warn_user(u->c,
-                  "%zu factor%s had come; without an orchestrator they are of no use and were "
-                  "ended again",
-                  n, n == 1 ? "y" : "ies");
+        warn_user(
+            u->c,
+            "%zu factor%s had come; without an orchestrator they are of no use and were ended "
+            "again",
+            n, n == 1 ? "y" : "ies");
     for (size_t i = 0; rc == 0 && i < u->hosts->count; i++)
         if (!hosts_find(&u->plan->actual, u->hosts->items[i].instance_id))
             host_set_phase(u->c, u->hosts, i, HOST_GOING, NULL);
-    return -1;
+    err_copy(err, &u->refusal);
+    return err_wrap(err, "no orchestrator");
 }
 
 static void name_failed(const struct up *u, struct buf *out)
