@@ -11,7 +11,7 @@ PREFIX ?= /usr/local
 BUILD = build
 
 all: setup-build
-	@test -f $(BUILD)/build.ninja || meson setup $(BUILD) --prefix=$(PREFIX) >/dev/null
+	@test -f $(BUILD)/build.ninja || tools/quietly meson setup $(BUILD) --prefix=$(PREFIX) -Dtests=disabled
 	@ninja -C $(BUILD)
 
 setup-%:
