@@ -58,7 +58,7 @@ struct httpd {
 
 static void run(struct httpd *h);
 
-/* ---- a request's life ------------------------------------------------------------------------ */
+/* ---- a request's life ----------------------------------------------------------------------- */
 
 static struct httpd_request *request_new(struct httpd *h, const char *uri,
                                          struct MHD_Connection *connection)
@@ -223,8 +223,7 @@ void httpd_drop(struct httpd_request *r)
     go_on(r);
 }
 
-/* ---- what a handler may ask -------------------------------------------------------------------
- */
+/* ---- what a handler may ask ----------------------------------------------------------------- */
 
 struct str httpd_method(const struct httpd_request *r)
 {
@@ -310,8 +309,7 @@ void *httpd_user_data(const struct httpd_request *r)
     return r->user_data;
 }
 
-/* ---- the library on the loop --------------------------------------------------------------------
- */
+/* ---- the library on the loop ---------------------------------------------------------------- */
 
 static void timer_fired(uv_timer_t *t)
 {

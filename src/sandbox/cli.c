@@ -58,8 +58,7 @@ int cli_int(const struct cli_args *args, const char *name, int64_t min, int64_t 
                    text, (long long)min, (long long)max);
 }
 
-/* ---- help
- * ------------------------------------------------------------------------------------------- */
+/* ---- help ----------------------------------------------------------------------------------- */
 
 static void print_option(const struct cli_option *o)
 {
@@ -97,8 +96,7 @@ static void print_overview(void)
            "more\n");
 }
 
-/* ---- parsing
- * ---------------------------------------------------------------------------------------- */
+/* ---- parsing -------------------------------------------------------------------------------- */
 
 /* A command's name is one word or two; *used says how many were taken. */
 static const struct cli_command *find_command(int argc, const char *const *argv, int *used)

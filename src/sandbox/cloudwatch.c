@@ -39,8 +39,7 @@ static bool is_one_of(const char *value, const char *const *list, size_t count)
     return false;
 }
 
-/* ---- PutMetricAlarm
- * ------------------------------------------------------------------------------ */
+/* ---- PutMetricAlarm ------------------------------------------------------------------------- */
 
 /* A text parameter of at most `max` bytes; *out is NULL where it is absent and need not be there.
  */
@@ -266,8 +265,7 @@ static void put_metric_alarm(struct world *w, const struct api_request *q, struc
     query_answer(q, r, XMLNS, NULL);
 }
 
-/* ---- DescribeAlarms
- * ---------------------------------------------------------------------------------- */
+/* ---- DescribeAlarms ------------------------------------------------------------------------- */
 
 /* As it is kept, with its ARN. */
 static json_t *shown(const struct world *w, const json_t *alarm)
@@ -389,8 +387,7 @@ static void describe_alarms(struct world *w, const struct api_request *q, struct
     strv_done(&f.names);
 }
 
-/* ---- DeleteAlarms
- * -------------------------------------------------------------------------------------- */
+/* ---- DeleteAlarms --------------------------------------------------------------------------- */
 
 static void delete_alarms(struct world *w, const struct api_request *q, struct api_reply *r)
 {
@@ -418,8 +415,7 @@ const struct api_action cloudwatch_actions[] = {
     {NULL, NULL, false},
 };
 
-/* ---- firing
- * ---------------------------------------------------------------------------------------------- */
+/* ---- firing --------------------------------------------------------------------------------- */
 
 const char *alarm_ec2_action(const char *arn)
 {

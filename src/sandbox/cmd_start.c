@@ -23,8 +23,7 @@
 #define START_LOOKS 100 /* while another start is at work */
 #define START_LOOK (100 * USEC_PER_MSEC)
 
-/* ---- what the command line says
- * ------------------------------------------------------------------ */
+/* ---- what the command line says ------------------------------------------------------------- */
 
 static void take_text(char **to, const struct cli_args *args, const char *option)
 {
@@ -60,8 +59,7 @@ static int read_said(const struct cli_args *args, struct settings *said, struct 
     return 0;
 }
 
-/* ---- the process that serves
- * ------------------------------------------------------------------------ */
+/* ---- the process that serves ---------------------------------------------------------------- */
 
 struct daemon {
     struct sandbox sandbox;
@@ -189,8 +187,7 @@ NORETURN static void run_daemon(int pipe, const char *dir, const struct settings
     exit(rc == -1 ? 1 : 0);
 }
 
-/* ---- the parent
- * ----------------------------------------------------------------------------------------- */
+/* ---- the parent ----------------------------------------------------------------------------- */
 
 /* Reads what the new process tells; 0 once it serves. */
 static int await(int pipe, const char *dir, struct err *err)

@@ -24,8 +24,7 @@ struct control {
 
 typedef int control_fn(struct control *c, struct err *err);
 
-/* ---- answers
- * ---------------------------------------------------------------------------------------- */
+/* ---- answers -------------------------------------------------------------------------------- */
 
 static void send_json(struct httpd_request *r, int status, const json_t *j)
 {
@@ -57,8 +56,7 @@ void control_done(struct httpd_request *r, const char *text, const struct err *e
     send_json(r, 200, j);
 }
 
-/* ---- arguments
- * ---------------------------------------------------------------------------------------- */
+/* ---- arguments ------------------------------------------------------------------------------ */
 
 static const char *text_arg(const struct control *c, const char *name)
 {
@@ -108,8 +106,7 @@ static struct world_instance *instance_arg(const struct control *c, struct err *
     return NULL;
 }
 
-/* ---- status
- * ---------------------------------------------------------------------------------------------- */
+/* ---- status --------------------------------------------------------------------------------- */
 
 static void status_text(struct control *c)
 {
@@ -319,8 +316,7 @@ static int run_release(struct control *c, struct err *err)
     return 0;
 }
 
-/* ---- instances
- * --------------------------------------------------------------------------------------------- */
+/* ---- instances ------------------------------------------------------------------------------ */
 
 static int run_kill(struct control *c, struct err *err)
 {

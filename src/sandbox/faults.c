@@ -64,8 +64,7 @@ bool fault_kind_from_name(const char *name, enum fault_kind *out)
     return false;
 }
 
-/* ---- keeping ------------------------------------------------------------------------------------
- */
+/* ---- keeping -------------------------------------------------------------------------------- */
 
 static void drop_texts(struct fault *f)
 {
@@ -244,8 +243,7 @@ int faults_clear(struct faults *f, int id, struct err *err)
     return save(f, err) == -1 ? -1 : removed;
 }
 
-/* ---- acting
- * --------------------------------------------------------------------------------------- */
+/* ---- acting --------------------------------------------------------------------------------- */
 
 static bool fits(const char *wanted, const char *is)
 {

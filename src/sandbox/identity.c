@@ -154,7 +154,7 @@ void identity_grant_done(struct identity_grant *g)
     *g = (struct identity_grant){0};
 }
 
-/* ---- temporary credentials ------------------------------------------------------------------- */
+/* ---- temporary credentials ------------------------------------------------------------------ */
 
 static struct secret *session_secret(const struct identities *ids, const char *access_key)
 {

@@ -220,6 +220,16 @@ bool param_any(const struct params *p, const char *prefix)
     return i < p->count && str_starts(str_of(p->pairs[i].name), prefix);
 }
 
+bool params_next(const struct params *p, size_t *at, const char **name, const char **value)
+{
+    if (*at >= p->count)
+        return false;
+    *name = p->pairs[*at].name;
+    *value = p->pairs[*at].value;
+    ++*at;
+    return true;
+}
+
 static bool is_listed(const char *name, const char *const *list)
 {
     for (; list && *list; list++)

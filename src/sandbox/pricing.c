@@ -57,8 +57,7 @@ static const char *const tenancies[] = {"Shared", "Dedicated"};
 
 #define PRODUCT_COUNT (COUNT_OF(prices) * COUNT_OF(regions) * COUNT_OF(tenancies))
 
-/* ---- one product
- * ------------------------------------------------------------------------------------ */
+/* ---- one product ---------------------------------------------------------------------------- */
 
 struct product {
     const char *type, *region, *location, *tenancy;
@@ -153,8 +152,7 @@ static json_t *product_text(const struct product *p, json_t *own_attributes)
     return json_string(buf_text(&text));
 }
 
-/* ---- GetProducts
- * --------------------------------------------------------------------------------------- */
+/* ---- GetProducts ---------------------------------------------------------------------------- */
 
 static int check_filters(const json_t *filters, struct api_reply *r)
 {

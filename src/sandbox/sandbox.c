@@ -21,8 +21,7 @@ static void say(const struct sandbox *s, const char *line)
         s->progress(s->progress_ctx, line);
 }
 
-/* ---- keeping
- * ---------------------------------------------------------------------------------------- */
+/* ---- keeping -------------------------------------------------------------------------------- */
 
 int sandbox_save(struct sandbox *s, struct err *err)
 {
@@ -88,8 +87,7 @@ void sandbox_advance(struct sandbox *s)
     set_tick(s);
 }
 
-/* ---- what the server asks
- * --------------------------------------------------------------------------- */
+/* ---- what the server asks ------------------------------------------------------------------- */
 
 static struct world *server_world(void *ctx)
 {
@@ -125,8 +123,7 @@ static bool facts(void *ctx, const char *private_ip, struct imds_facts *out)
     return s->world && world_imds_facts(s->world, private_ip, out);
 }
 
-/* ---- opening
- * ------------------------------------------------------------------------------------------ */
+/* ---- opening -------------------------------------------------------------------------------- */
 
 static int open_driver(struct sandbox *s, struct err *err)
 {
@@ -296,8 +293,7 @@ int sandbox_open(struct sandbox *s, struct err *err)
     return 0;
 }
 
-/* ---- closing
- * -------------------------------------------------------------------------------------------- */
+/* ---- closing -------------------------------------------------------------------------------- */
 
 static bool all_off(void *ctx)
 {
@@ -367,8 +363,7 @@ void sandbox_close(struct sandbox *s)
     lock_release(TAKE(s->lock));
 }
 
-/* ---- running
- * ---------------------------------------------------------------------------------------------- */
+/* ---- running -------------------------------------------------------------------------------- */
 
 static int begin_anew(struct sandbox *s, struct err *err)
 {

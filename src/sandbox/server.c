@@ -22,7 +22,9 @@ struct server {
     struct server_options o;
     struct httpd *httpd;
     struct request_log *log;
-    struct call *held; /* calls that a fault holds */
+    struct call *held;    /* calls that a fault holds */
+    struct call *unsaved; /* calls that have had their effect, which is to be saved */
+    struct timer *save_timer;
 };
 
 enum step { STEP_EFFECT, STEP_ANSWER };
@@ -40,16 +42,16 @@ struct call {
     struct identity who;
     struct api_reply reply;
     const char *fault;         /* the last one that acted */
-    struct call *next, **link; /* while held */
+    struct call *next, **link; /* while held or unsaved */
     struct timer *timer;
     enum step resume_at;
 };
 
 static void run_effect(struct call *c);
 static void after_effect(struct call *c);
+static void save_unsaved(struct server *s);
 
-/* ---- a call's life ------------------------------------------------------------------------------
- */
+/* ---- a call's life -------------------------------------------------------------------------- */
 
 static void make_request_id(char out[REQUEST_ID_SIZE])
 {
@@ -145,8 +147,7 @@ static void drop(struct call *c)
     call_free(c);
 }
 
-/* ---- holding
- * -------------------------------------------------------------------------------------- */
+/* ---- holding -------------------------------------------------------------------------------- */
 
 static void unhold(struct call *c)
 {
@@ -189,6 +190,7 @@ int server_held(const struct server *s)
 
 void server_drop_held(struct server *s)
 {
+    save_unsaved(s);
     while (s->held) {
         struct call *c = s->held;
         unhold(c);
@@ -204,17 +206,38 @@ int server_release(struct server *s)
     return n;
 }
 
-/* ---- the effect
- * ------------------------------------------------------------------------------------- */
+/* ---- the effect ----------------------------------------------------------------------------- */
 
-static void save_or_fail(struct call *c)
+/* Changes that come in together are saved together: writing the account costs more than most
+ * requests, and none is answered before it is written. */
+static void save_unsaved(struct server *s)
+{
+    struct call *all = TAKE(s->unsaved);
+    struct err err = {0};
+    timer_stop(TAKE(s->save_timer));
+    int rc = all ? s->o.save(s->o.ctx, &err) : 0;
+    while (all) {
+        struct call *c = all;
+        all = c->next;
+        if (rc == -1)
+            api_fail(&c->reply, 500, "InternalError", "the sandbox cannot keep its state: %s",
+                     err.msg);
+        after_effect(c);
+    }
+}
+
+static void save_due(void *ctx)
+{
+    save_unsaved(ctx);
+}
+
+static void save_soon(struct call *c)
 {
     struct server *s = c->server;
-    if (!c->action->changes || c->reply.failed || !s->o.save)
-        return;
-    struct err err = {0};
-    if (s->o.save(s->o.ctx, &err) == -1)
-        api_fail(&c->reply, 500, "InternalError", "the sandbox cannot keep its state: %s", err.msg);
+    c->next = s->unsaved;
+    s->unsaved = c;
+    if (!s->save_timer)
+        s->save_timer = timer_start(s->o.loop, 0, save_due, s);
 }
 
 static void run_effect(struct call *c)
@@ -238,10 +261,12 @@ static void run_effect(struct call *c)
                             .identities = s->o.identities,
                             .access_key = c->who.access_key ? c->who.access_key : ""};
     c->action->run(s->o.world ? s->o.world(s->o.ctx) : NULL, &q, &c->reply);
-    save_or_fail(c);
     if (s->o.advance)
         s->o.advance(s->o.ctx);
-    after_effect(c);
+    if (c->action->changes && !c->reply.failed && s->o.save)
+        save_soon(c);
+    else
+        after_effect(c);
 }
 
 /* The fault that acts on this call at this point, or NULL. */
@@ -298,8 +323,7 @@ void server_run(struct server *s, const struct service *service, const struct ap
     reply->request_id = NULL;
 }
 
-/* ---- faults in each service's own words
- * ---------------------------------------------------------------- */
+/* ---- faults in each service's own words ----------------------------------------------------- */
 
 static const struct {
     int status;
@@ -375,8 +399,7 @@ static void before_effect(struct call *c)
         fail_on_demand(c, f);
 }
 
-/* ---- understanding the request
- * ---------------------------------------------------------------------------- */
+/* ---- understanding the request -------------------------------------------------------------- */
 
 static const struct service *by_target(const struct service *all, struct str target)
 {
@@ -542,8 +565,7 @@ static void handle(void *ctx, struct httpd_request *http)
         before_effect(c);
 }
 
-/* ---- start and stop
- * ------------------------------------------------------------------------------------------ */
+/* ---- start and stop ------------------------------------------------------------------------- */
 
 int server_start(const struct server_options *o, struct server **out, struct err *err)
 {

@@ -144,8 +144,7 @@ int settings_merge(struct settings *s, const struct settings *said, bool account
     return 0;
 }
 
-/* ---- what nobody said
- * ---------------------------------------------------------------------------- */
+/* ---- what nobody said ----------------------------------------------------------------------- */
 
 /* Ghosts answer SSH on loopback addresses: a /16 of its own for each sandbox, so that two of them
  * do not meet. */

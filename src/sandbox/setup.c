@@ -18,8 +18,7 @@
 #define EXAMPLE_NAME "my-cluster"
 #define EXAMPLE_VOLUME_GB 8
 
-/* ---- the key pair
- * --------------------------------------------------------------------------------- */
+/* ---- the key pair --------------------------------------------------------------------------- */
 
 static int make_keys(struct sandbox *s, const char *pem_path, const char *public_path,
                      struct err *err)
@@ -58,8 +57,7 @@ int setup_keys(struct sandbox *s, struct err *err)
     return make_keys(s, pem, public_path, err);
 }
 
-/* ---- AWS's own configuration files
- * -------------------------------------------------------------------- */
+/* ---- AWS's own configuration files ---------------------------------------------------------- */
 
 static int write_aws(const struct sandbox *s, struct err *err)
 {
@@ -84,8 +82,7 @@ static int write_aws(const struct sandbox *s, struct err *err)
     return rc;
 }
 
-/* ---- the cluster file
- * ------------------------------------------------------------------------------------ */
+/* ---- the cluster file ----------------------------------------------------------------------- */
 
 static const char *first_public_subnet(const struct world *w)
 {

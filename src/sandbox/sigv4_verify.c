@@ -39,8 +39,7 @@ static bool is_hex(struct str s, size_t n)
     return true;
 }
 
-/* ---- the Authorization header ------------------------------------------------------------------
- */
+/* ---- the Authorization header --------------------------------------------------------------- */
 
 static bool parse_credential(struct str value, struct sigv4_auth *out)
 {
@@ -98,8 +97,7 @@ enum sigv4_result sigv4_parse(struct str authorization, struct sigv4_auth *out,
     return SIGV4_OK;
 }
 
-/* ---- the canonical request ----------------------------------------------------------------------
- */
+/* ---- the canonical request ------------------------------------------------------------------ */
 
 static void add_escaped(struct buf *b, struct str s)
 {
@@ -267,8 +265,7 @@ static bool canonical_request(const struct sigv4_request *q, const struct sigv4_
     return true;
 }
 
-/* ---- the checks
- * ------------------------------------------------------------------------------------ */
+/* ---- the checks ----------------------------------------------------------------------------- */
 
 static bool is_signed(const struct sigv4_auth *auth, struct str name)
 {

@@ -27,8 +27,7 @@ static void get_caller_identity(struct world *w, const struct api_request *q, st
     query_end(q, r, true);
 }
 
-/* ---- roles --------------------------------------------------------------------------------------
- */
+/* ---- roles ---------------------------------------------------------------------------------- */
 
 struct session {
     struct str role; /* its name, without a path */
@@ -183,8 +182,7 @@ static void assume_role_with_web_identity(struct world *w, const struct api_requ
     query_end(q, r, true);
 }
 
-/* ---- refusals
- * ------------------------------------------------------------------------------------- */
+/* ---- refusals ------------------------------------------------------------------------------- */
 
 static void decode_authorization_message(struct world *w, const struct api_request *q,
                                          struct api_reply *r)

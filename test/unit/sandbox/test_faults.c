@@ -196,8 +196,7 @@ static void test_damaged_files(void **state)
     }
 }
 
-/* ---- identities -------------------------------------------------------------------------------
- */
+/* ---- identities ----------------------------------------------------------------------------- */
 
 static struct identities *identities(void)
 {
@@ -258,8 +257,7 @@ static void test_keys_and_tokens(void **state)
     assert_int_equal(err.code, ERR_PARSE);
 }
 
-/* ---- settings -----------------------------------------------------------------------------------
- */
+/* ---- settings ------------------------------------------------------------------------------- */
 
 static void test_settings(void **state)
 {
