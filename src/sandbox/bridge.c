@@ -251,6 +251,18 @@ static int add_blackholes(struct loop *loop, const struct bridge *b, struct err 
     return run_batch(loop, NULL, false, &lines, err);
 }
 
+static void remove_blackholes(struct loop *loop, const struct bridge *b)
+{
+    AUTO_BUF struct buf lines = {0};
+    const struct ip_range ranges[] = {b->private_range, b->public_range};
+    for (size_t i = 0; i < COUNT_OF(ranges); i++) {
+        buf_adds(&lines, "route delete blackhole ");
+        ip_range_text(ranges[i], &lines);
+        buf_addf(&lines, " metric %d\n", BRIDGE_METRIC);
+    }
+    (void)!run_batch(loop, NULL, true, &lines, NULL);
+}
+
 static int add_bridge(struct loop *loop, const struct bridge *b, bool exists, struct err *err)
 {
     AUTO_BUF struct buf lines = {0};
@@ -443,14 +455,11 @@ void bridge_remove(struct loop *loop, const struct bridge_options *o)
         AUTO_BUF struct buf lines = {0};
         buf_addf(&lines, "link delete %s-gw\nnetns delete %s\nlink delete %s\n", b.name, b.netns,
                  b.name);
-        const struct ip_range ranges[] = {b.private_range, b.public_range};
-        for (size_t i = 0; i < COUNT_OF(ranges); i++) {
-            buf_adds(&lines, "route delete blackhole ");
-            ip_range_text(ranges[i], &lines);
-            buf_addf(&lines, " metric %d\n", BRIDGE_METRIC);
-        }
         (void)!run_batch(loop, NULL, true, &lines, NULL);
         (void)set_guard(loop, &b, false);
+        /* Where the ranges are another sandbox's by now, so are the blackhole routes. */
+        if (check_routes(loop, &b, NULL) == 0 && check_addresses(loop, &b, NULL) == 0)
+            remove_blackholes(loop, &b);
     }
     bridge_done(&b);
 }

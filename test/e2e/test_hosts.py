@@ -3,6 +3,7 @@
 Driven through hosts_tool, in networks of its own, so that it runs beside other sandboxes. What is
 asked of a host is asked over SSH by OpenSSH's own client.
 """
+import hashlib
 import os
 import pathlib
 import re
@@ -20,7 +21,15 @@ from conftest import BUILD, needs_root
 
 TOOL = str(BUILD / "test/unit/sandbox/hosts_tool")
 BRIDGE = "flhosts0"
-PRIVATE, PUBLIC = "10.97", "10.96"
+
+
+def free_networks():
+    """Prefixes of /16 networks that this machine has not: other sandboxes may be at work."""
+    routes = subprocess.run(["ip", "route"], capture_output=True, text=True).stdout
+    return [f"10.{n}" for n in range(40, 90) if not re.search(rf"\b10\.{n}\.", routes)][:4]
+
+
+PRIVATE, PUBLIC, OTHER_PRIVATE, OTHER_PUBLIC = free_networks()
 CACHE = pathlib.Path(os.environ.get("FLAMBE_TEST_CACHE", str(BUILD / "cache"))) / "flambe"
 READY_SECONDS = 60
 
@@ -142,18 +151,17 @@ def output_of(*argv):
 def traces(home, bridge=BRIDGE):
     """What a sandbox could leave behind, as text; empty when there is nothing."""
     found = [line for line in output_of("ip", "-o", "link").splitlines() if bridge in line]
-    found += [line for line in output_of("ip", "route").splitlines() if re.search(r"\b10\.9[67]\.", line)]
+    found += [line for line in output_of("ip", "route").splitlines() if any(f"{net}.0.0" in line for net in (PRIVATE, PUBLIC))]
     found += [line for line in output_of("ip", "netns").splitlines() if bridge in line]
     found += [line for line in pathlib.Path("/proc/mounts").read_text().splitlines() if str(home) in line]
     found += [line for line in output_of("losetup", "-a").splitlines() if str(home) in line]
     found += [line for line in output_of("ps", "axww", "-o", "pid,args").splitlines()
               if "lxc monitor" in line and str(home) in line]
     found += [line for line in output_of("nft", "list", "tables").splitlines() if bridge in line]
-    names = {hosts.name for hosts in pathlib.Path(home).glob("sandbox/hosts/*")}
-    found += sorted(names)
-    for where in pathlib.Path("/sys/fs/cgroup").glob("**/lxc.payload.*"):
-        if any(name in where.name for name in names):
-            found.append(str(where))
+    found += [hosts.name for hosts in pathlib.Path(home).glob("sandbox/hosts/*")]
+    prefix = "fl" + hashlib.sha256(f"{home}/sandbox".encode()).hexdigest()[:8]
+    for top in ["/sys/fs/cgroup", *(entry.path for entry in os.scandir("/sys/fs/cgroup") if entry.is_dir())]:
+        found += [f"{top}/{name}" for name in os.listdir(top) if prefix in name]
     return found
 
 
@@ -418,8 +426,11 @@ def test_a_sweep_removes_what_a_killed_process_left(home):
 def test_networks_that_are_taken_are_refused(home, light):
     other = Tool(home + "/other", "light", private=PRIVATE, bridge="flhosts1")
     assert "overlaps" in other.opened and "flhosts0" in other.opened
-    other = Tool(home + "/other", "light", private="10.95", public="10.94")
+    other = Tool(home + "/other", "light", private=OTHER_PRIVATE, public=OTHER_PUBLIC)
     assert "belongs to" in other.opened
+    # The clean-up of one that was refused leaves the other's network alone.
+    subprocess.run([TOOL, "sweep", f"{home}/other/sandbox", str(CACHE), "flhosts1", f"{PRIVATE}.0.0/16",
+                    f"{PUBLIC}.0.0/16"], check=True, capture_output=True)
     route = output_of("ip", "route", "show", "default")
     assert light.make(50) == "ok"
     light.wait(50)
@@ -433,7 +444,7 @@ def test_two_sandboxes_side_by_side(home, light):
     (pathlib.Path(home) / "second").mkdir()
     for name in ("key", "key.pub", "hostkey", "hostkey.pub"):
         shutil.copy(pathlib.Path(home) / name, pathlib.Path(home) / "second" / name)
-    second = Tool(home + "/second", "light", bridge="flhosts1", private="10.95", public="10.94")
+    second = Tool(home + "/second", "light", bridge="flhosts1", private=OTHER_PRIVATE, public=OTHER_PUBLIC)
     assert second.opened == "ok", second.opened
     assert light.make(51) == "ok"
     assert second.make(51) == "ok"
