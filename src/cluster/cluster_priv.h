@@ -125,6 +125,7 @@ bool recent_all_seen(const struct strv *ids, const struct ec2_instances *found);
 struct pin {
     char *host; /* the instance id */
     char *line; /* "ssh-ed25519 AAAA…" */
+    bool first; /* the key that user data brought: nobody has reached the host yet */
 };
 
 struct pins {
@@ -143,7 +144,9 @@ size_t pinfile_count(const struct pins *p, const char *host);
 size_t pinfile_get(const struct pins *p, const char *host, const char **lines, size_t max);
 /* The host's pins from now on. Changes memory only: pinfile_save() writes. */
 void pinfile_set(struct pins *p, const char *host, const char *const *lines, size_t count);
-void pinfile_add(struct pins *p, const char *host, const char *line);
+void pinfile_add(struct pins *p, const char *host, const char *line, bool first);
+/* Whether the host was never reached: a first key is all that is pinned. */
+bool pinfile_is_first(const struct pins *p, const char *host);
 int pinfile_save(const struct pins *p, struct err *err) MUST_CHECK;
 /* TYPE and BASE64 of a valid public line, without its comment; NULL if it is none. */
 char *pin_clean(struct str line);

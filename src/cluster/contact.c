@@ -14,7 +14,6 @@
 #define ATTEMPT_TIMEOUT (10 * USEC_PER_SEC)
 #define REACH_TIMEOUT (10 * USEC_PER_SEC) /* for a host that ran before */
 #define BREAKS_MAX 3                      /* connections that may break under a command, a host */
-#define YOUNG_FOR (15 * USEC_PER_MIN)
 #define PINS_A_HOST_MAX 4
 #define CONFIRM_PAUSE (200 * USEC_PER_MSEC)
 
@@ -223,12 +222,11 @@ struct contacts *contacts_new(struct cluster *c, const struct cluster_spec *spec
         .pool = ssh_pool_new(c->loop),
     };
     setup_print(&spec->setup_cmds, cs->setup_print);
-    usec_t now = clock_wall(loop_clock(c->loop));
     for (size_t i = 0; i < cs->count; i++) {
         struct cluster_host *h = &hosts->items[i];
         cs->items[i] = (struct contact){.cs = cs, .index = i};
         cs->items[i].was_running = h->state == EC2_RUNNING;
-        cs->items[i].young = h->state != EC2_RUNNING || now - h->launched < YOUNG_FOR;
+        cs->items[i].young = h->state != EC2_RUNNING || pinfile_is_first(pins, h->instance_id);
     }
     return cs;
 }
@@ -261,6 +259,21 @@ static void fail_gone(struct contact *k)
     contact_fail(k, &why);
 }
 
+/* How long to go on trying: what is left of a boot, or a moment for a host that was reached before.
+ */
+static usec_t patience(const struct contact *k)
+{
+    const struct cluster *c = k->cs->c;
+    const struct cluster_host *h = contact_host(k);
+    if (!k->young)
+        return REACH_TIMEOUT;
+    usec_t limit = c->boot_timeout ? c->boot_timeout : BOOT_TIMEOUT;
+    usec_t age = clock_wall(loop_clock(c->loop)) - h->launched;
+    if (k->was_running && h->launched && age > 0)
+        limit -= age;
+    return limit > REACH_TIMEOUT ? limit : REACH_TIMEOUT;
+}
+
 static void start_contact(struct contact *k)
 {
     struct cluster_host *h = contact_host(k);
@@ -274,10 +287,9 @@ static void start_contact(struct contact *k)
         contact_fail(k, &why);
         return;
     }
-    usec_t limit = k->cs->c->boot_timeout ? k->cs->c->boot_timeout : BOOT_TIMEOUT;
     if (!k->was_running)
         contact_phase(k, HOST_BOOTING, NULL);
-    contact_connect(k, STAGE_CONNECT, NULL, k->young ? limit : REACH_TIMEOUT);
+    contact_connect(k, STAGE_CONNECT, NULL, patience(k));
 }
 
 void contacts_update(struct contacts *cs)

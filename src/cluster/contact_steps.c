@@ -131,7 +131,7 @@ static void contact_ended(struct contact *k, const struct ssh_exec_result *r)
         return;
     }
     k->stage = STAGE_PIN;
-    pinfile_add(k->cs->pins, id, k->new_key);
+    pinfile_add(k->cs->pins, id, k->new_key, false);
     contact_save_pins(k);
 }
 

@@ -224,7 +224,7 @@ static int take_answer(const struct books *b, const char *token, const char *hos
 {
     for (size_t i = 0; i < made->count; i++)
         if (!pinfile_count(b->pins, made->items[i].id))
-            pinfile_add(b->pins, made->items[i].id, host_key);
+            pinfile_add(b->pins, made->items[i].id, host_key, true);
     if (made->count && (pinfile_save(b->pins, err) == -1 ||
                         recent_add(b->c, b->creator, b->name, made, err) == -1))
         return -1;

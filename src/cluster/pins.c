@@ -37,10 +37,13 @@ void pinfile_done(struct pins *p)
     *p = (struct pins){0};
 }
 
-static void push(struct pins *p, char *host, char *line)
+/* The comment of a pin that came with user data. */
+#define FIRST "first-key"
+
+static void push(struct pins *p, char *host, char *line, bool first)
 {
     MEM_PUSH_ROOM(p->items, p->count, p->cap);
-    p->items[p->count++] = (struct pin){host, line};
+    p->items[p->count++] = (struct pin){host, line, first};
 }
 
 int pinfile_load(const char *path, struct pins *out, struct err *err)
@@ -61,7 +64,7 @@ int pinfile_load(const char *path, struct pins *out, struct err *err)
         struct str host = str_cut(&key, ' ');
         char *clean = key.p ? pin_clean(key) : NULL;
         if (clean)
-            push(&p, str_dup(host), clean);
+            push(&p, str_dup(host), clean, str_ends(key, " " FIRST));
     }
     *out = p;
     return 0;
@@ -98,22 +101,35 @@ void pinfile_set(struct pins *p, const char *host, const char *const *lines, siz
     }
     p->count = kept;
     for (size_t i = 0; i < copies.count; i++)
-        push(p, mem_dup(host), mem_dup(copies.items[i]));
+        push(p, mem_dup(host), mem_dup(copies.items[i]), false);
 }
 
-void pinfile_add(struct pins *p, const char *host, const char *line)
+void pinfile_add(struct pins *p, const char *host, const char *line, bool first)
 {
     for (size_t i = 0; i < p->count; i++)
         if (strcmp(p->items[i].host, host) == 0 && strcmp(p->items[i].line, line) == 0)
             return;
-    push(p, mem_dup(host), mem_dup(line));
+    push(p, mem_dup(host), mem_dup(line), first);
+}
+
+bool pinfile_is_first(const struct pins *p, const char *host)
+{
+    size_t first = 0, all = 0;
+    for (size_t i = 0; i < p->count; i++) {
+        if (strcmp(p->items[i].host, host) != 0)
+            continue;
+        all++;
+        first += p->items[i].first;
+    }
+    return all && first == all;
 }
 
 int pinfile_save(const struct pins *p, struct err *err)
 {
     AUTO_BUF struct buf text = {0};
     for (size_t i = 0; i < p->count; i++)
-        buf_addf(&text, "%s %s\n", p->items[i].host, p->items[i].line);
+        buf_addf(&text, "%s %s%s\n", p->items[i].host, p->items[i].line,
+                 p->items[i].first ? " " FIRST : "");
     return fs_write_atomic(p->path, 0600, buf_view(&text), err);
 }
 

@@ -8,10 +8,10 @@ static void pins_survive_and_change(void **state)
     AUTO_FREE char *path = fs_join(dir, "known_hosts");
     CLEANUP(pinfile_done) struct pins p = {0};
     assert_int_equal(pinfile_load(path, &p, NULL), 0); /* missing: empty */
-    pinfile_add(&p, "i-1", LINE_A);
-    pinfile_add(&p, "i-1", LINE_A); /* once */
-    pinfile_add(&p, "i-1", LINE_B);
-    pinfile_add(&p, "i-2", LINE_A);
+    pinfile_add(&p, "i-1", LINE_A, false);
+    pinfile_add(&p, "i-1", LINE_A, false); /* once */
+    pinfile_add(&p, "i-1", LINE_B, false);
+    pinfile_add(&p, "i-2", LINE_A, false);
     assert_int_equal(pinfile_save(&p, NULL), 0);
     struct stat st;
     assert_int_equal(stat(path, &st), 0);
@@ -27,6 +27,28 @@ static void pins_survive_and_change(void **state)
     assert_string_equal(lines[0], LINE_B);
     assert_int_equal(pinfile_count(&q, "i-2"), 1);
     assert_int_equal(pinfile_count(&q, "i"), 0);
+    drop_dir(dir);
+}
+
+static void a_first_key_is_known_as_such(void **state)
+{
+    char *dir = make_dir();
+    AUTO_FREE char *path = fs_join(dir, "known_hosts");
+    CLEANUP(pinfile_done) struct pins p = {0};
+    assert_int_equal(pinfile_load(path, &p, NULL), 0);
+    assert_false(pinfile_is_first(&p, "i-1"));
+    pinfile_add(&p, "i-1", LINE_A, true);
+    pinfile_add(&p, "i-2", LINE_A, true);
+    pinfile_add(&p, "i-2", LINE_B, false); /* the host has shown its own */
+    assert_int_equal(pinfile_save(&p, NULL), 0);
+    CLEANUP(pinfile_done) struct pins q = {0};
+    assert_int_equal(pinfile_load(path, &q, NULL), 0);
+    assert_true(pinfile_is_first(&q, "i-1"));
+    assert_false(pinfile_is_first(&q, "i-2"));
+    assert_int_equal(pinfile_count(&q, "i-2"), 2);
+    const char *lines[1] = {LINE_B};
+    pinfile_set(&q, "i-1", lines, 1);
+    assert_false(pinfile_is_first(&q, "i-1"));
     drop_dir(dir);
 }
 
@@ -207,6 +229,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(pins_survive_and_change),
+        cmocka_unit_test(a_first_key_is_known_as_such),
         cmocka_unit_test(damaged_lines_pin_nothing),
         cmocka_unit_test(a_console_vouches_for_its_last_block),
         cmocka_unit_test(a_console_without_keys_says_nothing),
