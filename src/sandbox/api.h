@@ -42,6 +42,8 @@ bool param_int(const struct params *p, const char *name, int64_t min, int64_t ma
                int64_t *out);
 /* Any parameter whose name starts with the prefix. */
 bool param_any(const struct params *p, const char *prefix);
+/* Visits all in the order of their names: start with *at = 0, stop at false. */
+bool params_next(const struct params *p, size_t *at, const char **name, const char **value);
 /* All of them, as "Name=value" in one canonical order, without those named in `except`
  * (NULL-terminated): what an idempotency check compares. */
 void params_canonical(const struct params *p, const char *const *except, struct buf *out);

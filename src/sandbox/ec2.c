@@ -1,4 +1,5 @@
 /* The table of EC2's actions, and what all of them share. */
+#include "sandbox/ec2_parameters.h"
 #include "sandbox/ec2_priv.h"
 #include <stdarg.h>
 #include <stdio.h>
@@ -69,14 +70,78 @@
     X(DeletePlacementGroup, true)           \
     X(DescribeSpotInstanceRequests, false)
 
-#define DECLARE(name, changes) EC2_HANDLER(name);
+static bool parameters_known(const struct api_request *q, struct api_reply *r);
+
+/* Each action runs behind the check of its parameters' names. */
+#define DECLARE(name, changes)                                                                \
+    EC2_HANDLER(name);                                                                        \
+    static void run_##name(struct world *w, const struct api_request *q, struct api_reply *r) \
+    {                                                                                         \
+        if (parameters_known(q, r))                                                           \
+            ec2_##name(w, q, r);                                                              \
+    }
 EC2_ACTIONS(DECLARE)
 
-#define ROW(name, changes) {#name, ec2_##name, changes},
+#define ROW(name, changes) {#name, run_##name, changes},
 const struct api_action ec2_actions[] = {EC2_ACTIONS(ROW){NULL, NULL, false}};
 
-/* ---- answers
- * ------------------------------------------------------------------------------------- */
+/* ---- parameters ---------------------------------------------------------------------------- */
+
+#define NAME_MAX_BYTES 200
+
+/* "Filter.12.Name" becomes "Filter.N.Name". False where it is too long to be any. */
+static bool without_numbers(const char *name, char out[NAME_MAX_BYTES])
+{
+    size_t n = 0;
+    for (const char *p = name; *p;) {
+        size_t digits = strspn(p, "0123456789");
+        bool number = digits > 0 && p > name && p[-1] == '.' && (p[digits] == '.' || !p[digits]);
+        if (n + 2 > NAME_MAX_BYTES)
+            return false;
+        out[n++] = number ? 'N' : *p;
+        p += number ? digits : 1;
+    }
+    out[n] = '\0';
+    return true;
+}
+
+static int by_text(const void *a, const void *b)
+{
+    return strcmp(a, *(const char *const *)b);
+}
+
+static bool parameter_known(const struct ec2_parameters *of, const char *name)
+{
+    static const char *const common[] = {"Action",          "Version",          "AWSAccessKeyId",
+                                         "Expires",         "SecurityToken",    "Signature",
+                                         "SignatureMethod", "SignatureVersion", "Timestamp"};
+    for (size_t i = 0; i < COUNT_OF(common); i++) {
+        if (strcmp(common[i], name) == 0)
+            return true;
+    }
+    char plain[NAME_MAX_BYTES];
+    return strncmp(name, "X-Amz-", 6) == 0 ||
+           (without_numbers(name, plain) &&
+            bsearch(plain, of->names, of->count, sizeof *of->names, by_text));
+}
+
+static bool parameters_known(const struct api_request *q, struct api_reply *r)
+{
+    const struct ec2_parameters *of = ec2_parameters;
+    while (of->action && strcmp(of->action, q->action) != 0)
+        of++;
+    size_t at = 0;
+    const char *name, *value;
+    while (of->action && params_next(q->params, &at, &name, &value)) {
+        if (parameter_known(of, name))
+            continue;
+        api_fail(r, 400, "UnknownParameter", "The parameter %.200s is not recognized", name);
+        return false;
+    }
+    return true;
+}
+
+/* ---- answers ------------------------------------------------------------------------------- */
 
 void ec2_open(const struct api_request *q, struct api_reply *r)
 {
@@ -125,8 +190,7 @@ void ec2_text_set(struct buf *b, const char *set, const char *name, const struct
     xml_close(b, set);
 }
 
-/* ---- requests
- * ------------------------------------------------------------------------------------ */
+/* ---- requests ------------------------------------------------------------------------------ */
 
 bool ec2_dry_run(const struct api_request *q, struct api_reply *r)
 {
@@ -188,8 +252,7 @@ bool ec2_choice(const struct api_request *q, struct api_reply *r, const char *na
     return false;
 }
 
-/* ---- finding ------------------------------------------------------------------------------------
- */
+/* ---- finding ------------------------------------------------------------------------------- */
 
 bool ec2_visible(const struct world *w, const struct resource *res)
 {

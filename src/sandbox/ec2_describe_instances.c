@@ -6,8 +6,7 @@ EC2_HANDLER(DescribeInstances);
 
 #define INSTANCE(res) ((const struct world_instance *)(const void *)(res))
 
-/* ---- filters
- * ------------------------------------------------------------------------------------- */
+/* ---- filters ------------------------------------------------------------------------------- */
 
 static const struct catalog_image *image_shown(const struct world *w, const struct resource *res)
 {
@@ -199,8 +198,7 @@ static const struct filter_key instance_filters[] = {
     {"source-dest-check", by_true, 0},
 };
 
-/* ---- writing
- * ------------------------------------------------------------------------------------- */
+/* ---- writing ------------------------------------------------------------------------------- */
 
 void ec2_write_state(struct buf *b, const char *name, int state)
 {
@@ -418,8 +416,7 @@ void ec2_write_reservation(const struct world *w, const char *reservation_id, st
     buf_adds(b, "<groupSet/>");
 }
 
-/* ---- DescribeInstances
- * --------------------------------------------------------------------------- */
+/* ---- DescribeInstances --------------------------------------------------------------------- */
 
 static const struct describe instances = {
     .kind = KIND_INSTANCE,

@@ -54,8 +54,7 @@ char *ec2_default_kms_key(const struct world *w)
                       w->account);
 }
 
-/* ---- the rules
- * ------------------------------------------------------------------------------------ */
+/* ---- the rules ----------------------------------------------------------------------------- */
 
 static bool check_iops(struct api_reply *r, const struct device *d, const struct volume_rule *rule)
 {
@@ -140,8 +139,7 @@ bool ec2_device_check(struct api_reply *r, struct device *d)
     return true;
 }
 
-/* ---- BlockDeviceMapping.N
- * ------------------------------------------------------------------------- */
+/* ---- BlockDeviceMapping.N ------------------------------------------------------------------ */
 
 static void set(char **at, const char *value)
 {

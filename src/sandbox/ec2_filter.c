@@ -7,8 +7,7 @@
 #define FILTERS_MAX 50
 #define FILTER_VALUES_MAX 200
 
-/* ---- matching
- * ------------------------------------------------------------------------------------ */
+/* ---- matching ------------------------------------------------------------------------------ */
 
 bool filter_text(const struct filter *f, const char *text)
 {
@@ -77,8 +76,7 @@ static bool match(const struct world *w, const struct describe *d, const struct 
     return filter_text(f, *(char *const *)(const void *)((const char *)res + key->text));
 }
 
-/* ---- reading
- * ------------------------------------------------------------------------------------- */
+/* ---- reading ------------------------------------------------------------------------------- */
 
 void filters_done(struct filters *f)
 {
@@ -153,8 +151,7 @@ bool filters_pass(const struct filters *f, const char *name, const char *text)
     return true;
 }
 
-/* ---- pages
- * --------------------------------------------------------------------------------------- */
+/* ---- pages --------------------------------------------------------------------------------- */
 
 /* A token holds the place of the last resource shown, so that what is added or removed between two
  * pages neither hides nor repeats another. */
@@ -212,8 +209,7 @@ static bool read_page(const struct api_request *q, struct api_reply *r, const st
     return true;
 }
 
-/* ---- selecting
- * ----------------------------------------------------------------------------------- */
+/* ---- selecting ----------------------------------------------------------------------------- */
 
 static bool by_names(const struct world *w, const struct api_request *q, struct api_reply *r,
                      const struct describe *d, struct selection *out)

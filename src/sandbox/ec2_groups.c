@@ -10,8 +10,7 @@ EC2_HANDLER(DeleteSecurityGroup);
 #define GROUP(res) ((const struct world_group *)(const void *)(res))
 #define GROUP_NAME_MAX 255
 
-/* ---- filters
- * -------------------------------------------------------------------------------------- */
+/* ---- filters ------------------------------------------------------------------------------- */
 
 #define MATCH(name) \
     static bool by_##name(const struct filter *f, const struct world *w, const struct resource *res)
@@ -85,8 +84,7 @@ static const struct filter_key group_filters[] = {
     {"owner-id", by_owner, 0},
 };
 
-/* ---- writing
- * -------------------------------------------------------------------------------------- */
+/* ---- writing ------------------------------------------------------------------------------- */
 
 static bool same_ports(const struct group_rule *a, const struct group_rule *b)
 {
@@ -180,8 +178,7 @@ void ec2_DescribeSecurityGroups(struct world *w, const struct api_request *q, st
     ec2_describe(w, q, r, &groups);
 }
 
-/* ---- making and deleting
- * -------------------------------------------------------------------------- */
+/* ---- making and deleting ------------------------------------------------------------------- */
 
 static bool check_name(const struct world *w, struct api_reply *r, const char *name,
                        const char *vpc_id)

@@ -158,8 +158,7 @@ void ec2_RebootInstances(struct world *w, const struct api_request *q, struct ap
     ec2_answer_true(q, r);
 }
 
-/* ---- attributes
- * ----------------------------------------------------------------------------------- */
+/* ---- attributes ---------------------------------------------------------------------------- */
 
 static const char *const behaviours[] = {"stop", "terminate", NULL};
 
@@ -289,8 +288,7 @@ void ec2_DescribeInstanceAttribute(struct world *w, const struct api_request *q,
     ec2_close(q, r);
 }
 
-/* ---- console and status
- * --------------------------------------------------------------------------- */
+/* ---- console and status -------------------------------------------------------------------- */
 
 void ec2_GetConsoleOutput(struct world *w, const struct api_request *q, struct api_reply *r)
 {

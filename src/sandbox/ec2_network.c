@@ -40,8 +40,7 @@ static bool read_block(const struct api_request *q, struct api_reply *r, const c
     return false;
 }
 
-/* ---- VPCs
- * ----------------------------------------------------------------------------------------- */
+/* ---- VPCs ---------------------------------------------------------------------------------- */
 
 MATCH(available)
 {
@@ -205,8 +204,7 @@ void ec2_DescribeVpcAttribute(struct world *w, const struct api_request *q, stru
     ec2_close(q, r);
 }
 
-/* ---- subnets
- * -------------------------------------------------------------------------------------- */
+/* ---- subnets ------------------------------------------------------------------------------- */
 
 MATCH(subnet_default)
 {

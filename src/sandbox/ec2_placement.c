@@ -128,8 +128,7 @@ void ec2_DeletePlacementGroup(struct world *w, const struct api_request *q, stru
     ec2_answer_true(q, r);
 }
 
-/* ---- spot requests
- * -------------------------------------------------------------------------------- */
+/* ---- spot requests ------------------------------------------------------------------------- */
 
 static const struct filter_key spot_filters[] = {
     {"spot-instance-request-id", NULL, offsetof(struct resource, id)},

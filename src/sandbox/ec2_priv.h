@@ -18,8 +18,7 @@ void ec2_tag_set(struct buf *b, const struct resource *res);
 /* <NAME><item>…</item></NAME> of one text each. */
 void ec2_text_set(struct buf *b, const char *set, const char *name, const struct strv *texts);
 
-/* ---- requests
- * ------------------------------------------------------------------------------------ */
+/* ---- requests ------------------------------------------------------------------------------ */
 
 /* True where the request is only a trial: its answer, an error as EC2 has it, is written. Called
  * when everything is proven and before anything changes. */
@@ -64,8 +63,7 @@ void selection_add(struct selection *s, struct resource *res);
 bool ec2_find_list(const struct world *w, const struct api_request *q, struct api_reply *r,
                    enum kind kind, const char *name, struct selection *out);
 
-/* ---- filters (ec2_filter.c)
- * ---------------------------------------------------------------------- */
+/* ---- filters (ec2_filter.c) ---------------------------------------------------------------- */
 
 struct filter {
     const char *name;
@@ -115,8 +113,7 @@ bool filters_read(const struct api_request *q, struct api_reply *r, const char *
 /* False where a filter of that name does not match the text. */
 bool filters_pass(const struct filters *f, const char *name, const char *text);
 
-/* ---- tags (ec2_tags.c)
- * --------------------------------------------------------------------------- */
+/* ---- tags (ec2_tags.c) --------------------------------------------------------------------- */
 
 /* Tags as they come in a request, for one resource type. */
 struct tag_list {
@@ -136,8 +133,7 @@ bool ec2_tag_specification_of(const struct api_request *q, struct api_reply *r, 
                               struct tag_list *out);
 void ec2_tags_put(const struct tag_list *t, struct resource *res);
 
-/* ---- instances
- * ----------------------------------------------------------------------------------- */
+/* ---- instances ----------------------------------------------------------------------------- */
 
 void ec2_write_instance(const struct world *w, const struct world_instance *i, struct buf *b);
 /* A reservation's own members, before its instances. */
@@ -145,8 +141,7 @@ void ec2_write_reservation(const struct world *w, const char *reservation_id, st
 void ec2_write_group_set(const struct world *w, const struct strv *groups, struct buf *b);
 void ec2_write_state(struct buf *b, const char *name, int state);
 
-/* ---- block devices (ec2_devices.c)
- * ----------------------------------------------------------------- */
+/* ---- block devices (ec2_devices.c) --------------------------------------------------------- */
 
 struct device {
     char *name;

@@ -23,8 +23,7 @@ EC2_HANDLER(DeleteRouteTable);
 #define ROUTES_MAX 200
 #define ASSOCIATED "<associationState><state>associated</state></associationState>"
 
-/* ---- internet gateways
- * ---------------------------------------------------------------------------- */
+/* ---- internet gateways --------------------------------------------------------------------- */
 
 MATCH(attachment_state)
 {
@@ -163,8 +162,7 @@ void ec2_DeleteInternetGateway(struct world *w, const struct api_request *q, str
     ec2_answer_true(q, r);
 }
 
-/* ---- route tables
- * --------------------------------------------------------------------------------- */
+/* ---- route tables -------------------------------------------------------------------------- */
 
 static bool each_association(const struct filter *f, const struct resource *res,
                              bool (*match)(const struct filter *f,

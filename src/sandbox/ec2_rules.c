@@ -32,8 +32,7 @@ static void rules_done(struct vec *rules)
     free(r);
 }
 
-/* ---- reading
- * -------------------------------------------------------------------------------------- */
+/* ---- reading ------------------------------------------------------------------------------- */
 
 static const char *protocol_name(const char *text)
 {
@@ -228,8 +227,7 @@ static bool read_rules(const struct world *w, const struct api_request *q, struc
     return false;
 }
 
-/* ---- comparing
- * ------------------------------------------------------------------------------------ */
+/* ---- comparing ----------------------------------------------------------------------------- */
 
 static bool same_text(const char *a, const char *b)
 {
@@ -276,8 +274,7 @@ static struct world_group *named_group(const struct world *w, const struct api_r
     return g;
 }
 
-/* ---- authorize
- * ------------------------------------------------------------------------------------ */
+/* ---- authorize ----------------------------------------------------------------------------- */
 
 static void write_rule(const struct world *w, const struct world_group *g,
                        const struct group_rule *rule, struct buf *b)
@@ -363,8 +360,7 @@ void ec2_AuthorizeSecurityGroupEgress(struct world *w, const struct api_request 
     authorize(w, q, r, true);
 }
 
-/* ---- revoke
- * --------------------------------------------------------------------------------------- */
+/* ---- revoke -------------------------------------------------------------------------------- */
 
 static void take_out(struct world_group *g, struct group_rule *rule)
 {

@@ -9,8 +9,7 @@ EC2_HANDLER(RunInstances);
 
 #define CLIENT_TOKEN_MAX 64
 
-/* ---- client tokens
- * -------------------------------------------------------------------------------- */
+/* ---- client tokens ------------------------------------------------------------------------- */
 
 static struct world_launch *launch_find(const struct world *w, const char *token, const char *zone)
 {
@@ -114,8 +113,7 @@ static bool token_fits(struct api_reply *r, const char *token)
     return fits;
 }
 
-/* ---- how many
- * ------------------------------------------------------------------------------------- */
+/* ---- how many ------------------------------------------------------------------------------ */
 
 static bool no_capacity(struct api_reply *r, const struct run *run, const char *zone)
 {
@@ -203,8 +201,7 @@ static bool decide_count(struct world *w, struct api_reply *r, struct run *run)
     return false;
 }
 
-/* ---- making
- * --------------------------------------------------------------------------------------- */
+/* ---- making -------------------------------------------------------------------------------- */
 
 static void make_interface(struct world *w, const struct run *run, struct world_instance *i)
 {

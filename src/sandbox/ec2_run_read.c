@@ -26,8 +26,7 @@ static bool refuse(struct api_reply *r, const char *code, const char *message)
     return false;
 }
 
-/* ---- what the account of the sandbox does not have
- * ------------------------------------------------ */
+/* ---- what the account of the sandbox does not have ----------------------------------------- */
 
 static bool check_unsupported(const struct api_request *q, struct api_reply *r)
 {
@@ -55,8 +54,7 @@ static bool check_unsupported(const struct api_request *q, struct api_reply *r)
                                 "The specified image does not support hibernation.");
 }
 
-/* ---- machine
- * --------------------------------------------------------------------------------------- */
+/* ---- machine ------------------------------------------------------------------------------- */
 
 static bool read_count(const struct api_request *q, struct api_reply *r, struct run *run)
 {
@@ -106,8 +104,7 @@ static bool read_machine(const struct world *w, const struct api_request *q, str
     return true;
 }
 
-/* ---- place
- * ----------------------------------------------------------------------------------------- */
+/* ---- place --------------------------------------------------------------------------------- */
 
 static bool read_zone(const struct world *w, const struct api_request *q, struct api_reply *r,
                       const char **zone)
@@ -274,8 +271,7 @@ static bool read_placement(const struct world *w, const struct api_request *q, s
     return true;
 }
 
-/* ---- what is inside, and how it behaves
- * -------------------------------------------------------------- */
+/* ---- what is inside, and how it behaves ---------------------------------------------------- */
 
 static bool read_user_data(const struct api_request *q, struct api_reply *r, struct run *run)
 {

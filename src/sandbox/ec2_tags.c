@@ -134,8 +134,7 @@ void ec2_tags_put(const struct tag_list *t, struct resource *res)
         tag_set(res, tags[i].key, tags[i].value);
 }
 
-/* ---- CreateTags, DeleteTags
- * ----------------------------------------------------------------------- */
+/* ---- CreateTags, DeleteTags ---------------------------------------------------------------- */
 
 static enum kind kind_of_id(const char *id)
 {
@@ -235,8 +234,7 @@ void ec2_DeleteTags(struct world *w, const struct api_request *q, struct api_rep
     ec2_answer_true(q, r);
 }
 
-/* ---- DescribeTags
- * --------------------------------------------------------------------------------- */
+/* ---- DescribeTags -------------------------------------------------------------------------- */
 
 #define TAG_PAGE_MIN 5
 #define TAG_PAGE_MAX 1000

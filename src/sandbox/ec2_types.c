@@ -196,8 +196,7 @@ void ec2_DescribeInstanceTypes(struct world *w, const struct api_request *q, str
     ec2_close(q, r);
 }
 
-/* ---- offerings
- * ------------------------------------------------------------------------------------ */
+/* ---- offerings ----------------------------------------------------------------------------- */
 
 #define OFFERINGS_PAGE_MAX 1000
 

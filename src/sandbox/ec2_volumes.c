@@ -13,8 +13,7 @@ EC2_HANDLER(DescribeNetworkInterfaces);
 #define VOLUME(res) ((const struct world_volume *)(const void *)(res))
 #define INTERFACE(res) ((const struct world_interface *)(const void *)(res))
 
-/* ---- volumes
- * -------------------------------------------------------------------------------------- */
+/* ---- volumes ------------------------------------------------------------------------------- */
 
 MATCH(status)
 {
@@ -175,8 +174,7 @@ void ec2_DeleteVolume(struct world *w, const struct api_request *q, struct api_r
     ec2_answer_true(q, r);
 }
 
-/* ---- network interfaces
- * --------------------------------------------------------------------------- */
+/* ---- network interfaces -------------------------------------------------------------------- */
 
 static const struct world_instance *owner(const struct world *w, const struct resource *res)
 {

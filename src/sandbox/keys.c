@@ -28,8 +28,7 @@ void key_facts_done(struct key_facts *k)
     *k = (struct key_facts){0};
 }
 
-/* ---- the SSH wire form (RFC 4253, 4251: length-prefixed strings)
- * ---------------------------------- */
+/* ---- the SSH wire form (RFC 4253, 4251: length-prefixed strings) --------------------------- */
 
 static bool wire_next(struct str *rest, struct str *out)
 {

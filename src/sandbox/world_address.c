@@ -158,7 +158,7 @@ void public_ip_drop(struct world *w, struct world_instance *i)
     free(TAKE(i->public_ip));
 }
 
-/* ---- names ----------------------------------------------------------------------------------- */
+/* ---- names --------------------------------------------------------------------------------- */
 
 static char *dashed(const char *prefix, const char *ip, const char *domain)
 {

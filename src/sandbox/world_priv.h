@@ -12,7 +12,7 @@
 #include "sandbox/catalog.h"
 #include "sandbox/world.h"
 
-/* ---- records: what a field table describes --------------------------------------------------- */
+/* ---- records: what a field table describes ------------------------------------------------- */
 
 /* A growing array of records; items are of the size that its record names. */
 struct vec {
@@ -53,7 +53,7 @@ json_t *record_save(const struct record *rec, const void *p);
 int record_load(const struct record *rec, void *p, const json_t *j, const char *where,
                 struct err *err) MUST_CHECK;
 
-/* ---- resources ------------------------------------------------------------------------------- */
+/* ---- resources ----------------------------------------------------------------------------- */
 
 enum kind {
     KIND_VPC,

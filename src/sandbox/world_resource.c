@@ -62,7 +62,7 @@ void *resource_get(const struct world *w, enum kind kind, const char *id)
     return r && r->kind == kind ? r : NULL;
 }
 
-/* ---- tags ------------------------------------------------------------------------------------ */
+/* ---- tags ---------------------------------------------------------------------------------- */
 
 static struct tag *tag_find(const struct resource *r, const char *key)
 {
@@ -101,7 +101,7 @@ void tag_remove(struct resource *r, const char *key, const char *value)
     vec_remove(&r->tags, sizeof *t, (size_t)(t - (struct tag *)r->tags.items));
 }
 
-/* ---- finding by other than the id ------------------------------------------------------------ */
+/* ---- finding by other than the id ---------------------------------------------------------- */
 
 struct world_key_pair *key_pair_named(const struct world *w, const char *name)
 {

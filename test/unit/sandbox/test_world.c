@@ -325,14 +325,15 @@ static void a_seed_is_the_same_each_time(void **state)
     world_close(w, true);
 }
 
+#define DEEP_LEARNING \
+    "/aws/service/deeplearning/ami/x86_64/base-oss-nvidia-driver-gpu-ubuntu-24.04/latest/ami-id"
+
 static void public_images(void **state)
 {
     static const char *const names[] = {
         "/aws/service/canonical/ubuntu/server/22.04/stable/current/amd64/hvm/ebs-gp2/ami-id",
         "/aws/service/canonical/ubuntu/server/24.04/stable/current/arm64/hvm/ebs-gp3/ami-id",
-        "/aws/service/debian/release/12/latest/amd64",
-        "/aws/service/deeplearning/ami/x86_64/base-oss-nvidia-driver-gpu-ubuntu-24.04/latest/"
-        "ami-id"};
+        "/aws/service/debian/release/12/latest/amd64", DEEP_LEARNING};
     struct fixture *f = *state;
     for (size_t i = 0; i < COUNT_OF(names); i++)
         assert_non_null(image_of(f->w, catalog_parameter(names[i])));

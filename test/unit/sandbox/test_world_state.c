@@ -145,8 +145,7 @@ static void changes_go_on_after_a_restart(void **state)
     assert_int_equal(again(f, stops)->state, STATE_STOPPED);
 }
 
-/* ---- what is refused
- * ------------------------------------------------------------------------------ */
+/* ---- what is refused ----------------------------------------------------------------------- */
 
 static void refused(struct fixture *f, const json_t *j, enum err_code code)
 {
