@@ -2,8 +2,12 @@
 #include "aws/ec2_priv.h"
 #include "base/digest.h"
 #include "base/mem.h"
+#include <arpa/inet.h>
 #include <stdlib.h>
 #include <string.h>
+
+#define ID_MAX 64
+#define LAUNCH_INDEX_MAX 1000000
 
 const char *ec2_state_name(enum ec2_state s)
 {
@@ -50,6 +54,25 @@ static void parse_tags(const struct xml_node *item, struct ec2_instance *out)
     }
 }
 
+/* An id ends up in file names, known_hosts lines and argument lists: "i-0123456789abcdef0" is all
+ * it may be like. */
+static bool id_is_sound(const char *id)
+{
+    static const char allowed[] = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-";
+    size_t n = strlen(id);
+    return n > 0 && n <= ID_MAX && id[0] != '-' && strspn(id, allowed) == n;
+}
+
+/* An address is one, or there is none: it stands in /etc/hosts and behind "USER@". */
+static char *address(const struct xml_node *item, const char *name)
+{
+    unsigned char bytes[sizeof(struct in6_addr)];
+    const char *text = xml_text(item, name);
+    bool sound =
+        text && (inet_pton(AF_INET, text, bytes) == 1 || inet_pton(AF_INET6, text, bytes) == 1);
+    return sound ? mem_dup(text) : NULL;
+}
+
 static void parse_instance(const struct xml_node *item, struct ec2_instance *out)
 {
     const struct xml_node *reason = xml_child(item, "stateReason");
@@ -62,14 +85,16 @@ static void parse_instance(const struct xml_node *item, struct ec2_instance *out
         .vpc_id = xml_dup(item, "vpcId"),
         .zone = xml_dup(xml_child(item, "placement"), "availabilityZone"),
         .client_token = xml_dup(item, "clientToken"),
-        .public_ip = xml_dup(item, "ipAddress"),
-        .private_ip = xml_dup(item, "privateIpAddress"),
+        .public_ip = address(item, "ipAddress"),
+        .private_ip = address(item, "privateIpAddress"),
         .public_dns = xml_dup(item, "dnsName"),
         .private_dns = xml_dup(item, "privateDnsName"),
         .state_reason = xml_dup(reason, "message"),
         .lifecycle = xml_dup(item, "instanceLifecycle"),
         .state = parse_state(xml_child(item, "instanceState")),
     };
+    int64_t index = xml_int(item, "amiLaunchIndex", 0);
+    out->launch_index = index > 0 && index <= LAUNCH_INDEX_MAX ? (int)index : 0;
     if (!out->state_reason)
         out->state_reason = xml_dup(reason, "code");
     const char *launched = xml_text(item, "launchTime");
@@ -91,9 +116,11 @@ int ec2_parse_nothing(const struct xml_node *root, union ec2_result *out, struct
 
 int ec2_parse_launched(const struct xml_node *root, union ec2_result *out, struct err *err)
 {
-    (void)err;
     struct ec2_instances *l = &out->instances;
     for (const struct xml_node *i = xml_items(root, "instancesSet"); i; i = i->next) {
+        const char *id = xml_text(i, "instanceId");
+        if (!id || !id_is_sound(id))
+            return err_set(err, ERR_PARSE, "the answer has an instance without a sound id");
         MEM_PUSH_ROOM(l->items, l->count, l->cap);
         parse_instance(i, &l->items[l->count++]);
     }

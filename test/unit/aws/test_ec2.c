@@ -78,6 +78,7 @@ static void test_describe_instances(void **state)
     usec_t at;
     assert_true(clock_parse_iso(STR("2026-05-08T16:46:19Z"), &at));
     assert_true(i->launched == at);
+    assert_int_equal(i->launch_index, 7);
     assert_int_equal(i->tag_count, 2);
     assert_string_equal(ec2_tag_value(i->tags, i->tag_count, "Name"), "Server & 1");
     assert_string_equal(ec2_tag_value(i->tags, i->tag_count, "Empty"), "");
@@ -162,6 +163,8 @@ static void test_run_instances(void **state)
     sent(w, 0, whole);
     assert_int_equal(l.count, 2);
     assert_string_equal(l.items[1].id, "i-0b");
+    assert_int_equal(l.items[0].launch_index, 0);
+    assert_int_equal(l.items[1].launch_index, 1);
     assert_int_equal(l.items[0].state, EC2_PENDING);
     ec2_instances_done(&l);
 
@@ -180,6 +183,53 @@ static void test_run_instances(void **state)
                         "subnet-1&SecurityGroupId.1=sg-1&InstanceInitiatedShutdownBehavior="
                         "terminate&MetadataOptions.HttpTokens=required&MetadataOptions."
                         "HttpEndpoint=enabled&DryRun=true");
+}
+
+static const char *hostile_id, *hostile_ip, *hostile_index;
+
+static void answer_hostile(struct world *w, struct str request, struct buf *reply, bool *drop)
+{
+    (void)w, (void)request, (void)drop;
+    AUTO_FREE char *xml = mem_printf(
+        "<R><reservationSet><item><instancesSet><item><instanceId>%s</instanceId>"
+        "<amiLaunchIndex>%s</amiLaunchIndex><ipAddress>%s</ipAddress>"
+        "<privateIpAddress>%s</privateIpAddress></item></instancesSet></item></reservationSet></R>",
+        hostile_id, hostile_index, hostile_ip, hostile_ip);
+    fake_reply(reply, 200, "", xml);
+}
+
+/* Ids and addresses go into known_hosts, /etc/hosts, file names and argument lists. */
+static void test_hostile_ids_and_addresses(void **state)
+{
+    struct world *w = *state;
+    static const char *const ids[] = {
+        "", "-oProxyCommand=x", "i-1 ssh-rsa", "i-1\n* ssh-rsa", "../../x", "i-1&#10;x"};
+    w->answer = answer_hostile;
+    hostile_ip = "10.0.0.1";
+    hostile_index = "1";
+    for (size_t k = 0; k < COUNT_OF(ids); k++) {
+        struct ec2_instances l = {0};
+        struct err err = {0};
+        hostile_id = ids[k];
+        struct aws_call *call = ec2_describe_instances(w->aws, NULL, 0);
+        assert_int_equal(ec2_describe_instances_end(call, &l, &err), -1);
+        assert_int_equal(err.code, ERR_PARSE);
+    }
+    static const char *const ips[] = {"10.0.0.1&#10;EOF_FLAMBE&#10;reboot", "-oProxyCommand=x",
+                                      "host.example.com", "10.0.0.1 evil", "10.0.0.256"};
+    hostile_id = "i-1";
+    hostile_index = "2147483648";
+    for (size_t k = 0; k < COUNT_OF(ips); k++) {
+        struct ec2_instances l = {0};
+        hostile_ip = ips[k];
+        struct aws_call *call = ec2_describe_instances(w->aws, NULL, 0);
+        assert_int_equal(ec2_describe_instances_end(call, &l, NULL), 0);
+        assert_int_equal(l.count, 1);
+        assert_null(l.items[0].public_ip);
+        assert_null(l.items[0].private_ip);
+        assert_int_equal(l.items[0].launch_index, 0);
+        ec2_instances_done(&l);
+    }
 }
 
 static void answer_gone(struct world *w, struct str request, struct buf *reply, bool *drop)
@@ -464,6 +514,7 @@ int main(void)
         T(test_describe_instances),
         T(test_same_page_again),
         T(test_run_instances),
+        T(test_hostile_ids_and_addresses),
         T(test_terminate_leaves_out_what_is_gone),
         T(test_terminate_nothing_left),
         T(test_batches),
