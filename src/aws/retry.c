@@ -19,7 +19,7 @@ bool retry_again(struct retry *r, struct retry_quota *q, int max_attempts, const
         r->cost = cost;
     }
     int doublings = r->attempts - 1 < 10 ? r->attempts - 1 : 10;
-    usec_t limit = (throttled ? 2 : 1) * USEC_PER_SEC << doublings;
+    usec_t limit = USEC_PER_SEC << doublings;
     if (limit > RETRY_DELAY_MAX)
         limit = RETRY_DELAY_MAX;
     *delay = (usec_t)(random * (double)limit);
@@ -37,7 +37,7 @@ void retry_succeeded(struct retry *r, struct retry_quota *q)
 #define RATE_BETA 0.7   /* the rate after throttling, as a part of the one before */
 #define RATE_SCALE 0.4  /* how fast the cubic grows */
 #define RATE_SMOOTH 0.8 /* the weight of the newest measurement */
-#define RATE_MIN 0.5    /* requests a second */
+#define RATE_MIN 2.0    /* requests a second: the slowest refill of EC2's buckets, RunInstances' */
 #define RATE_BURST_MIN 1.0
 #define RATE_BUCKET (USEC_PER_SEC / 2)
 
