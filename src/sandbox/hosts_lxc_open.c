@@ -272,9 +272,28 @@ static bool all_gone(void *ctx)
     return !all->first;
 }
 
+static bool all_off(const struct lxc *all)
+{
+    for (const struct host *h = all->first; h; h = h->next)
+        if (h->state != LXC_OFF)
+            return false;
+    return true;
+}
+
+static void remove_network(struct lxc *all)
+{
+    struct bridge_options o = {.name = all->bridge.name,
+                               .network = all->network,
+                               .public_network = all->public_network,
+                               .owner = all->bridge.owner};
+    bridge_remove(all->loop, &o);
+}
+
 static void op_close(void *self, bool keep)
 {
     struct lxc *all = self;
+    if (keep && all_off(all)) /* no machine needs it, and the next start makes it again */
+        remove_network(all);
     if (!keep) {
         for (struct host *h = all->first, *next; h; h = next) {
             next = h->next;
@@ -285,11 +304,7 @@ static void op_close(void *self, bool keep)
         (void)!loop_wait(all->loop, all_gone, all, CLOSE_BOUND, NULL);
         loop_unshield(all->loop);
         (void)!sweep(all->loop, all->dir, all->prefix, NULL);
-        struct bridge_options o = {.name = all->bridge.name,
-                                   .network = all->network,
-                                   .public_network = all->public_network,
-                                   .owner = all->bridge.owner};
-        bridge_remove(all->loop, &o);
+        remove_network(all);
     }
     lxc_free(all);
 }

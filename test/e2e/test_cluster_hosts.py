@@ -203,3 +203,26 @@ def test_twenty_light_hosts(light):
     assert out.returncode == 0 and len(out.stdout.strip().splitlines()) == 21
     assert light.flambe("down", "twenty", "-y").returncode == 0
     assert alive(light) == []
+
+
+def test_a_stopped_sandbox_leaves_no_network(light):
+    """Links, routes and namespaces go with `stop`; the hosts and their disks come back with `start`."""
+    bridge = light.options[light.options.index("--bridge") + 1]
+
+    def traces():
+        text = ""
+        for command in (["ip", "link"], ["ip", "route"], ["ip", "netns"]):
+            text += subprocess.run(command, capture_output=True, text=True).stdout
+        return [line for line in text.splitlines() if bridge in line]
+    file = light.cluster_file(name="slept", factories_num=1, factories_type="t3.nano",
+                              orchestrator_type="t3.nano")
+    assert light.flambe(file, "-y").returncode == 0
+    assert light.flambe("exec", "slept", "--", "echo kept > marker").returncode == 0
+    assert traces()
+    light.stop()
+    assert traces() == []
+    light.start()
+    done = light.flambe(file, "-y")
+    assert done.returncode == 0, done.stderr
+    assert light.flambe("exec", "slept", "--", "cat marker").stdout.count("kept") == 2
+    assert light.flambe("down", "slept", "-y").returncode == 0
