@@ -1,6 +1,7 @@
 """The main job on real hosts: systemd, cloud-init, OpenSSH. Needs root and LXC."""
-import json
+import base64
 import os
+import re
 import signal
 import subprocess
 import time
@@ -54,7 +55,6 @@ def test_the_injected_host_key_is_gone(cluster):
     """What user data brought is served nowhere; what is served is what was pinned."""
     for machine in alive(cluster):
         data = ec2(cluster).describe_instance_attribute(InstanceId=machine["InstanceId"], Attribute="userData")
-        import base64
         text = base64.b64decode(data["UserData"]["Value"]).decode()
         injected = [word for word in text.replace('"', " ").split() if word.startswith("AAAAC3NzaC1lZDI1NTE5")]
         assert injected, "user data brings the first host key"
@@ -213,7 +213,7 @@ def test_a_stopped_sandbox_leaves_no_network(light):
         text = ""
         for command in (["ip", "link"], ["ip", "route"], ["ip", "netns"]):
             text += subprocess.run(command, capture_output=True, text=True).stdout
-        return [line for line in text.splitlines() if bridge in line]
+        return [line for line in text.splitlines() if re.search(rf"\b{bridge}\b", line)]
     file = light.cluster_file(name="slept", factories_num=1, factories_type="t3.nano",
                               orchestrator_type="t3.nano")
     assert light.flambe(file, "-y").returncode == 0
