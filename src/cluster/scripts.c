@@ -116,9 +116,11 @@ void script_activate(const char *instance_id, struct buf *out)
 
 void script_setup(const struct strv *commands, const char *nonce, struct buf *out)
 {
-    /* cloud-init may still hold apt's lock; it is waited for, within reason. */
+    /* cloud-init may still hold apt's lock; it is waited for, within reason. It runs under systemd
+     * alone: without that, its word never comes. */
     buf_addf(out,
-             "if command -v cloud-init >/dev/null && command -v timeout >/dev/null; then\n"
+             "if [ -d /run/systemd/system ] && command -v cloud-init >/dev/null &&"
+             " command -v timeout >/dev/null; then\n"
              "  timeout 300 cloud-init status --wait >/dev/null 2>&1 </dev/null\n"
              "fi\n"
              "shell=$(command -v bash || command -v sh)\n"

@@ -361,6 +361,27 @@ static void prints_change_with_what_they_stand_for(void **state)
     strv_done(&w);
 }
 
+/* A host without systemd has nobody to run cloud-init: its word would be waited for in vain. */
+static void cloud_init_is_waited_for_where_systemd_runs(void **state)
+{
+    struct box b = make_box();
+    write_program(b.bin, "cloud-init", "#!/bin/sh\necho \"$*\" >> \"$0.log\"\n");
+    struct strv commands = {0};
+    strv_add(&commands, "true");
+    AUTO_BUF struct buf script = {0}, out = {0};
+    script_setup(&commands, "NONCE", &script);
+    strv_done(&commands);
+    AUTO_FREE char *systemd = fs_join(b.dir, "run/systemd/system");
+    assert_int_equal(rmdir(systemd), 0);
+    run_in_box(&b, &script, &out);
+    assert_false(there(&b, "bin/cloud-init.log"));
+    assert_int_equal(mkdir(systemd, 0755), 0);
+    run_in_box(&b, &script, &out);
+    AUTO_FREE char *log = slurp(&b, "bin/cloud-init.log");
+    assert_string_equal(log, "status --wait\n");
+    drop_box(&b);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -374,6 +395,7 @@ int main(void)
         cmocka_unit_test(the_host_key_rotates_and_may_be_asked_again),
         cmocka_unit_test(an_image_of_a_host_starts_anew),
         cmocka_unit_test(the_map_is_written_once),
+        cmocka_unit_test(cloud_init_is_waited_for_where_systemd_runs),
         cmocka_unit_test(prints_change_with_what_they_stand_for),
     };
     loop = loop_new();
