@@ -36,7 +36,11 @@ static void start_activate(struct contact *k)
 void contact_connected(struct contact *k)
 {
     if (k->stage == STAGE_CONNECT) {
-        start_check(k);
+        /* A host that was never reached cannot be ready: it is not asked. */
+        if (pinfile_is_first(k->cs->pins, contact_host(k)->instance_id))
+            start_contact(k);
+        else
+            start_check(k);
     } else if (k->stage == STAGE_REOPEN) {
         contact_finish(k);
     } else { /* STAGE_CONFIRM: the old key's pin goes */

@@ -9,6 +9,9 @@
  *   cluster-key.pub  on the orchestrator: the public half of the cluster's own key
  *   ready            "INSTANCE SETUP MAP": set-up has finished; the dead-man is disarmed
  *
+ * Nothing reloads sshd: it reads its host keys anew for each connection (it executes itself for
+ * each; sshd-session does since OpenSSH 9.8), and a reload would refuse connections for a moment.
+ *
  * The new host key is shown to the laptop before it is served and pinned beside the old one, so
  * that a kill on either side, at any point, leaves a host whose key is pinned. */
 #include "base/digest.h"
@@ -30,17 +33,22 @@ void shell_quote(const char *s, struct buf *out)
     buf_addc(out, '\'');
 }
 
-static const char prologue[] =
-    "umask 077\n"
-    "PATH=$PATH:/usr/local/sbin:/usr/sbin:/sbin\n"
-    "fail() { echo \"flambe: error $*\"; exit 1; }\n"
-    "[ \"$(id -u)\" = 0 ] || fail 'sudo gave no root'\n"
-    "d=/var/lib/flambe k=/etc/ssh/ssh_host_ed25519_key\n"
-    "mkdir -p $d && chmod 755 $d || fail \"cannot make $d\"\n"
+/* Every program that a script starts costs a host about a millisecond, and all hosts of a small
+ * machine share its processors: the shell's own words are used where they do. */
+static const char prologue[] = "umask 077\n"
+                               "PATH=$PATH:/usr/local/sbin:/usr/sbin:/sbin\n"
+                               "fail() { echo \"flambe: error $*\"; exit 1; }\n"
+                               "[ \"$(id -u)\" = 0 ] || fail 'sudo gave no root'\n"
+                               "d=/var/lib/flambe k=/etc/ssh/ssh_host_ed25519_key\n"
+                               "[ -d $d ] || mkdir -p -m 755 $d || fail \"cannot make $d\"\n";
+
+/* user, group (a number) and home of whom sudo was called by. */
+static const char prologue_user[] =
     "user=${SUDO_USER:-root}\n"
-    "home=$(getent passwd \"$user\" | cut -d: -f6)\n"
-    "group=$(id -g \"$user\")\n"
-    "[ -d \"$home\" ] || fail \"the user $user has no home directory\"\n";
+    "IFS=: read -r x x x group x home x <<EOF_USER\n"
+    "$(getent passwd \"$user\")\n"
+    "EOF_USER\n"
+    "[ -n \"$group\" ] && [ -d \"$home\" ] || fail \"the user $user has no home directory\"\n";
 
 static void add_prologue(const char *instance_id, struct buf *out)
 {
@@ -54,23 +62,27 @@ void script_contact(const char *instance_id, bool orchestrator, struct buf *out)
 {
     add_prologue(instance_id, out);
     buf_adds(out,
-             "if [ \"$(cat $d/instance 2>/dev/null)\" != \"$instance\" ]; then\n"
-             "  rm -f $d/next $d/next.pub $d/rotated $d/ready $d/cluster-key.pub\n"
+             "was=; [ ! -e $d/instance ] || read -r was < $d/instance\n"
+             "if [ \"$was\" != \"$instance\" ]; then\n"
+             "  [ ! -e $d/instance ] ||"
+             " rm -f $d/next $d/next.pub $d/rotated $d/ready $d/cluster-key.pub\n"
              "  echo \"$instance\" > $d/instance || fail \"cannot write in $d\"\n"
              "fi\n"
              "make_key() { ssh-keygen -q -t ed25519 -N '' -C \"$2\" -f \"$1\" </dev/null; }\n"
              "if [ -e $d/rotated ]; then\n"
              "  shown=$k.pub\n"
              "else\n"
+             /* ssh-keygen writes next.pub last: while it is missing or empty, both are made anew */
              "  if [ ! -s $d/next.pub ]; then\n"
-             "    rm -f $d/new $d/new.pub\n"
-             "    make_key $d/new flambe || fail 'ssh-keygen failed'\n"
-             "    mv $d/new $d/next && mv $d/new.pub $d/next.pub || fail 'cannot keep the key'\n"
+             "    [ ! -e $d/next ] || rm -f $d/next $d/next.pub\n"
+             "    make_key $d/next flambe || fail 'ssh-keygen failed'\n"
              "  fi\n"
              "  shown=$d/next.pub\n"
              "fi\n"
-             "echo \"flambe: host-key $(cat $shown)\"\n");
-    if (orchestrator)
+             "read -r p < $shown || fail \"cannot read $shown\"\n"
+             "echo \"flambe: host-key $p\"\n");
+    if (orchestrator) {
+        buf_adds(out, prologue_user);
         buf_adds(out, "s=$home/.ssh c=$home/.ssh/flambe_cluster\n"
                       "[ -d \"$s\" ] || { mkdir -m 700 \"$s\" && chown \"$user:$group\" \"$s\"; }\n"
                       "if [ ! -s \"$c\" ] || [ ! -s \"$c.pub\" ]; then\n"
@@ -83,35 +95,32 @@ void script_contact(const char *instance_id, bool orchestrator, struct buf *out)
                       "echo \"flambe: cluster-key $p\" > $d/cluster-key.pub\n"
                       "chmod 644 $d/cluster-key.pub\n"
                       "cat $d/cluster-key.pub\n");
+    }
     buf_adds(out, "echo 'flambe: ok'\n");
 }
 
 void script_activate(const char *instance_id, struct buf *out)
 {
     add_prologue(instance_id, out);
-    buf_adds(out,
-             "if [ ! -e $d/rotated ] || [ -e $d/next.pub ]; then\n"
-             "  [ -s $d/next ] && [ -s $d/next.pub ] || fail 'there is no new host key'\n"
-             "  cp $d/next $k.flambe && chmod 600 $k.flambe && mv $k.flambe $k || fail \"cannot "
-             "write $k\"\n"
-             "  cp $d/next.pub $k.pub.flambe && chmod 644 $k.pub.flambe &&"
-             " mv $k.pub.flambe $k.pub || fail \"cannot write $k.pub\"\n"
-             "  for x in rsa ecdsa dsa; do\n"
-             "    rm -f /etc/ssh/ssh_host_${x}_key /etc/ssh/ssh_host_${x}_key.pub\n"
-             "  done\n"
-             "  : > $d/rotated\n"
-             /* next.pub first: while it is there, the step above is done again */
-             "  rm -f $d/next.pub $d/next\n"
-             "fi\n"
-             /* for other machines of the user: EC2 shows the console to who may see it */
-             "{ echo '-----BEGIN SSH HOST KEY KEYS-----'; cat $k.pub;"
-             " echo '-----END SSH HOST KEY KEYS-----'; } 2>/dev/null > /dev/console\n"
-             "if [ -d /run/systemd/system ]; then\n"
-             "  systemctl reload ssh 2>/dev/null || systemctl reload sshd 2>/dev/null\n"
-             "fi || kill -HUP \"$(cat /run/sshd.pid /var/run/sshd.pid 2>/dev/null | head -n 1)\" "
-             "|| fail 'sshd does not reload'\n"
-             "echo \"flambe: host-key $(cat $k.pub)\"\n"
-             "echo 'flambe: ok'\n");
+    buf_adds(out, "if [ ! -e $d/rotated ] || [ -e $d/next.pub ]; then\n"
+                  "  [ -s $d/next ] && [ -s $d/next.pub ] || fail 'there is no new host key'\n"
+                  "  cp $d/next $k.flambe && mv -f $k.flambe $k || fail \"cannot write $k\"\n"
+                  "  umask 022\n"
+                  "  cp $d/next.pub $k.pub.flambe && mv -f $k.pub.flambe $k.pub ||"
+                  " fail \"cannot write $k.pub\"\n"
+                  "  umask 077\n"
+                  "  : > $d/rotated\n"
+                  /* next.pub after the rest: while it is there, all this is done again */
+                  "  h=/etc/ssh/ssh_host\n"
+                  "  rm -f ${h}_rsa_key ${h}_rsa_key.pub ${h}_ecdsa_key ${h}_ecdsa_key.pub"
+                  " ${h}_dsa_key ${h}_dsa_key.pub $d/next.pub $d/next\n"
+                  "fi\n"
+                  "read -r p < $k.pub || fail \"cannot read $k.pub\"\n"
+                  /* for other machines of the user: EC2 shows the console to who may see it */
+                  "{ echo '-----BEGIN SSH HOST KEY KEYS-----'; echo \"$p\";"
+                  " echo '-----END SSH HOST KEY KEYS-----'; } 2>/dev/null > /dev/console\n"
+                  "echo \"flambe: host-key $p\"\n"
+                  "echo 'flambe: ok'\n");
 }
 
 void script_setup(const struct strv *commands, const char *nonce, struct buf *out)
@@ -139,13 +148,17 @@ void script_setup(const struct strv *commands, const char *nonce, struct buf *ou
     buf_addf(out, "echo; echo \"%s done\"\n", nonce);
 }
 
-/* Lines between markers in a file, replaced as a whole; the file keeps owner and mode. */
+/* Lines between markers in a file, replaced as a whole. sed ends a last line that is unended. */
 static const char replace_block[] =
     "begin='# flambe begin' end='# flambe end'\n"
-    "put_block() {\n" /* FILE; the new lines on standard input */
-    "  touch \"$1\" && cp -p \"$1\" \"$1.flambe\" || fail \"cannot write $1\"\n"
-    "  { sed \"/^$begin\\$/,/^$end\\$/d\" \"$1\"; echo \"$begin\"; cat; echo \"$end\"; }"
-    " > \"$1.flambe\" || fail \"cannot write $1\"\n"
+    "put_block() {\n" /* FILE OWNER MASK; the new lines on standard input */
+    "  umask \"$3\"\n"
+    "  {\n"
+    "    [ ! -e \"$1\" ] || sed -e \"/^$begin\\$/,/^$end\\$/d\" -e '$a\\' \"$1\"\n"
+    "    echo \"$begin\"; cat; echo \"$end\"\n"
+    "  } > \"$1.flambe\" || fail \"cannot write $1\"\n"
+    "  umask 077\n"
+    "  [ \"$2\" = 0 ] || chown \"$2\" \"$1.flambe\"\n"
     /* /etc/hosts can be a mount of its own, which mv cannot replace */
     "  mv -f \"$1.flambe\" \"$1\" 2>/dev/null ||"
     " { cat \"$1.flambe\" > \"$1\" && rm -f \"$1.flambe\"; } || fail \"cannot write $1\"\n"
@@ -153,7 +166,7 @@ static const char replace_block[] =
 
 static void add_hosts(const struct finish *f, struct buf *out)
 {
-    buf_adds(out, "put_block /etc/hosts <<'EOF_FLAMBE'\n");
+    buf_adds(out, "put_block /etc/hosts 0 022 <<'EOF_FLAMBE'\n");
     for (size_t i = 0; i < f->count; i++) {
         const struct map_host *h = &f->hosts[i];
         const char *shorter = h->name + strlen(f->cluster);
@@ -161,7 +174,7 @@ static void add_hosts(const struct finish *f, struct buf *out)
             shorter++;
         buf_addf(out, "%s %s %s\n", h->private_ip, h->name, shorter);
     }
-    buf_adds(out, "EOF_FLAMBE\nchmod 644 /etc/hosts\n");
+    buf_adds(out, "EOF_FLAMBE\n");
 }
 
 static void add_authorized(const struct finish *f, struct buf *out)
@@ -171,8 +184,8 @@ static void add_authorized(const struct finish *f, struct buf *out)
     buf_addf(out,
              "s=$home/.ssh\n"
              "[ -d \"$s\" ] || { mkdir -m 700 \"$s\" && chown \"$user:$group\" \"$s\"; }\n"
-             "put_block \"$s/authorized_keys\" <<'EOF_FLAMBE'\n%s flambe-cluster\nEOF_FLAMBE\n"
-             "chown \"$user:$group\" \"$s/authorized_keys\" && chmod 600 \"$s/authorized_keys\"\n",
+             "put_block \"$s/authorized_keys\" \"$user:$group\" 077 <<'EOF_FLAMBE'\n"
+             "%s flambe-cluster\nEOF_FLAMBE\n",
              f->cluster_key);
 }
 
@@ -206,15 +219,18 @@ static void add_inside_ssh(const struct finish *f, struct buf *out)
 void script_finish(const struct finish *f, struct buf *out)
 {
     add_prologue(f->instance_id, out);
+    buf_adds(out, prologue_user);
     buf_adds(out, replace_block);
     add_hosts(f, out);
     add_authorized(f, out);
     if (f->orchestrator && f->cluster_key)
         add_inside_ssh(f, out);
     buf_addf(out,
-             "echo \"$instance %s %s\" > $d/ready.new && chmod 644 $d/ready.new &&"
-             " mv $d/ready.new $d/ready || fail 'cannot write the ready marker'\n"
-             "systemctl stop flambe-deadman.timer >/dev/null 2>&1\n"
+             "umask 022\n"
+             "echo \"$instance %s %s\" > $d/ready.new && mv -f $d/ready.new $d/ready ||"
+             " fail 'cannot write the ready marker'\n"
+             "[ ! -d /run/systemd/system ] ||"
+             " systemctl stop flambe-deadman.timer >/dev/null 2>&1\n"
              "echo 'flambe: ok'\n",
              f->setup_print, f->map_print);
 }

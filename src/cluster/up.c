@@ -9,7 +9,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define POLL_FAST (400 * USEC_PER_MSEC)
+#define POLL_FIRST (100 * USEC_PER_MSEC) /* and then in growing steps, so that a quick host */
+#define POLL_FAST (400 * USEC_PER_MSEC)  /* does not wait longer for us than for itself */
 #define POLL_SLOW (2 * USEC_PER_SEC)
 #define POLL_FAST_FOR (30 * USEC_PER_SEC)
 #define POLL_IDLE (5 * USEC_PER_SEC) /* all have an address: only deaths are looked for */
@@ -31,6 +32,7 @@ struct up {
     struct err refusal; /* of a launch */
     usec_t began;       /* monotonic */
     usec_t next_poll;
+    usec_t poll_gap; /* the last one, while it grows to POLL_FAST */
     int poll_failures;
 };
 
@@ -188,7 +190,9 @@ static void schedule_poll(struct up *u)
 {
     bool want = contacts_want_poll(u->contacts);
     bool early = now(u) - u->began < POLL_FAST_FOR;
-    u->next_poll = now(u) + (!want ? POLL_IDLE : early ? POLL_FAST : POLL_SLOW);
+    usec_t grown = u->poll_gap ? u->poll_gap * 3 / 2 : POLL_FIRST;
+    u->poll_gap = grown < POLL_FAST ? grown : POLL_FAST;
+    u->next_poll = now(u) + (!want ? POLL_IDLE : early ? u->poll_gap : POLL_SLOW);
 }
 
 static bool over(void *ctx)
