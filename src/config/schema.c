@@ -41,6 +41,7 @@ const char *schema_type_name(enum schema_type t)
         [SCHEMA_STRING] = "text",        [SCHEMA_INT] = "a whole number",
         [SCHEMA_BOOL] = "true or false", [SCHEMA_NUMBER] = "a number",
         [SCHEMA_STRING_LIST] = "a list", [SCHEMA_STRING_MAP] = "a map of keys",
+        [SCHEMA_NODE] = "any value",
     };
     return names[t];
 }
@@ -402,10 +403,13 @@ static void read_value(const struct reader *r, const struct yaml_node *n, void *
     case SCHEMA_STRING_MAP:
         read_map(r, n, to);
         return;
+    case SCHEMA_NODE:
+        *(const struct yaml_node **)to = n;
+        return;
     }
 }
 
-/* Lists and maps have no defaults but to be empty. */
+/* Lists, maps and nodes have no defaults but to be empty. */
 static void set_default(const struct schema_key *k, void *out)
 {
     if (!k->fallback)
@@ -428,6 +432,7 @@ static void set_default(const struct schema_key *k, void *out)
         return;
     case SCHEMA_STRING_LIST:
     case SCHEMA_STRING_MAP:
+    case SCHEMA_NODE:
         return;
     }
 }
@@ -485,13 +490,13 @@ static void read_pair(const struct schema_key *k, const struct yaml_pair *pair, 
 {
     struct reader r = {diags, k, k->name};
     struct yaml_node *n = pair->value;
-    if (n->bad || has_no_place(&r, n))
+    if (n->bad || (k->type != SCHEMA_NODE && has_no_place(&r, n)))
         return;
-    bool optional = !k->required && !k->fallback;
-    if (n->kind == YAML_NULL && optional)
+    bool optional = !k->required && !k->fallback, empty = n->kind == YAML_NULL && !n->tag;
+    if (empty && optional)
         return;
     *span = n->at;
-    if (n->kind != YAML_NULL) {
+    if (!empty) {
         read_value(&r, n, out);
         return;
     }

@@ -13,6 +13,7 @@ enum schema_type {
     SCHEMA_NUMBER,      /* double */
     SCHEMA_STRING_LIST, /* struct strv */
     SCHEMA_STRING_MAP,  /* struct schema_map */
+    SCHEMA_NODE,        /* const struct yaml_node *: whatever stands there, for its own reader */
 };
 
 /* A map of strings, in the file's order, with the position of each key. */
@@ -34,6 +35,7 @@ struct schema_key {
     const char *pattern;        /* a POSIX extended regular expression for strings, or NULL */
     const char *pattern_help;   /* the pattern in words: "letters, digits and '-'" */
     const char *unit;           /* "hours", "GiB", or NULL */
+    const char *kind;           /* of SCHEMA_NODE, in words: "a map of stages" */
     const char *example;        /* as YAML text, to show where a required key is missing */
     const char *help;           /* one sentence */
     size_t offset;              /* of the field in the struct that is filled */

@@ -8,6 +8,7 @@ static const char *json_type_name(enum schema_type t)
     static const char *const names[] = {
         [SCHEMA_STRING] = "string", [SCHEMA_INT] = "integer",       [SCHEMA_BOOL] = "boolean",
         [SCHEMA_NUMBER] = "number", [SCHEMA_STRING_LIST] = "array", [SCHEMA_STRING_MAP] = "object",
+        [SCHEMA_NODE] = NULL, /* of any type */
     };
     return names[t];
 }
@@ -43,9 +44,10 @@ static json_t *json_property(const struct schema_key *k)
 {
     json_t *p = json_object();
     bool nullable = !k->required && !k->fallback;
-    json_object_set_new(p, "type",
-                        nullable ? json_pack("[s, s]", json_type_name(k->type), "null")
-                                 : json_string(json_type_name(k->type)));
+    if (k->type != SCHEMA_NODE)
+        json_object_set_new(p, "type",
+                            nullable ? json_pack("[s, s]", json_type_name(k->type), "null")
+                                     : json_string(json_type_name(k->type)));
     AUTO_FREE char *help = k->unit ? mem_printf("%s (%s)", k->help, k->unit) : mem_dup(k->help);
     json_object_set_new(p, "description", json_string(help));
     if (k->fallback)
@@ -129,7 +131,8 @@ void schema_to_scdoc(const struct schema *s, struct buf *out)
         const struct schema_key *k = &s->keys[i];
         buf_adds(out, "*");
         add_escaped(out, k->name);
-        buf_addf(out, "* (%s%s)\n\t", schema_type_name(k->type), k->required ? ", required" : "");
+        buf_addf(out, "* (%s%s)\n\t", k->kind ? k->kind : schema_type_name(k->type),
+                 k->required ? ", required" : "");
         add_escaped(out, k->help);
         buf_addc(out, '.');
         scdoc_facts(k, out);
