@@ -1,0 +1,40 @@
+/* A stage of the pipeline: `!Script` (a Python script or module, as in the original) or `!Command`
+ * (any program: a list of words, or a line for the shell, with {param} places). */
+#ifndef FLAMBE_EXPERIMENT_STAGE_H
+#define FLAMBE_EXPERIMENT_STAGE_H
+
+#include "config/schema.h"
+#include "experiment/space.h"
+
+#define STAGES_MAX 256
+#define STAGE_NAME_MAX 64 /* characters; it is a directory's name */
+
+enum stage_kind { STAGE_SCRIPT, STAGE_COMMAND };
+
+struct stage {
+    char *name;
+    struct span at; /* of the name */
+    const struct yaml_node *node;
+    enum stage_kind kind;
+    const struct yaml_node *script, *args, *kwargs; /* of a script; NULL where not given */
+    char *output_dir_arg;                           /* or NULL */
+    const struct yaml_node *command, *params, *env; /* of a command; NULL where not given */
+    struct schema_map outputs;                      /* name → path within the trial's directory */
+    struct space space;
+    /* what other keys of the experiment say of it */
+    int reduce;            /* keep so many; 0: all */
+    const char *scheduler; /* "asha" or "fifo"; NULL: none */
+    bool resumed;          /* taken from the earlier run */
+};
+
+extern const struct schema script_schema, command_schema;
+
+/* Fills `out` (zeroed) and adds what is wrong. False where the tag is no stage's: nothing of it is
+ * read then but its name. */
+bool stage_read(struct str name, const struct yaml_node *key, const struct yaml_node *node,
+                uint64_t seed, size_t *options, struct diags *diags, struct stage *out);
+void stage_done(struct stage *s);
+/* Appends what it runs, in a word or line: "train.py", "python3 train.py --lr …". */
+void stage_program(const struct stage *s, struct buf *out);
+
+#endif

@@ -1,0 +1,104 @@
+/* How stages inherit variants through links. The counts of the first test were got by running the
+ * original. */
+#include "fixture.h"
+
+#define MODEL \
+    "  model: !Script\n    script: m\n    kwargs: {hidden: !g [1, 2, 3], layers: !g [1, 2]}\n"
+#define TRAINER \
+    "  trainer: !Script\n    script: m\n    kwargs: {model: !@ model.dir, lr: !g [0.1, 0.2]}\n"
+#define EVALUATOR "  evaluator: !Script\n    script: m\n    args: [!@ trainer.dir]\n"
+#define BOTH "  both: !Script\n    script: m\n    args: [!@ trainer.dir, !link model.dir]\n"
+#define ALONE "  alone: !Script\n    script: m\n"
+#define PIPELINE HEAD MODEL TRAINER EVALUATOR BOTH ALONE
+
+static void assert_trials(const char *text, const size_t *want, size_t count, size_t total)
+{
+    struct experiment e;
+    struct experiment_plan p;
+    plan_good(text, &e, &p);
+    assert_int_equal(p.count, count);
+    for (size_t i = 0; i < count; i++)
+        if (p.stages[i].trials != want[i])
+            fail_msg("%s: %zu trials, not %zu", e.stages[i].name, p.stages[i].trials, want[i]);
+    assert_int_equal(p.total, total);
+    plan_free(&e, &p);
+}
+
+static void each_stage_of_the_closure_counts_once(void **state)
+{
+    (void)state;
+    static const size_t want[] = {6, 12, 12, 12, 1};
+    assert_trials(PIPELINE, want, 5, 43);
+}
+
+static void a_reduced_stage_bounds_the_later_ones(void **state)
+{
+    (void)state;
+    static const size_t want[] = {6, 12, 2, 2, 1};
+    assert_trials(PIPELINE "reduce: {trainer: 2}\n", want, 5, 23);
+}
+
+/* 2 models kept, times 2 rates; 1 trainer kept of those. */
+static void reductions_follow_each_other(void **state)
+{
+    (void)state;
+    static const size_t want[] = {6, 4, 1, 1, 1};
+    assert_trials(PIPELINE "reduce: {model: 2, trainer: 1}\n", want, 5, 13);
+}
+
+static void to_keep_more_than_there_are_is_to_keep_all(void **state)
+{
+    (void)state;
+    static const size_t want[] = {6, 12, 12, 12, 1};
+    assert_trials(PIPELINE "reduce: {model: 6, trainer: 99}\n", want, 5, 43);
+}
+
+static void resumed_stages_are_not_run(void **state)
+{
+    (void)state;
+    static const size_t want[] = {6, 12, 12, 12, 1};
+    assert_trials(PIPELINE "resume: trainer\n", want, 5, 25);
+    assert_trials(PIPELINE "resume: [trainer, alone]\n", want, 5, 30);
+}
+
+static void a_link_to_a_parameter_inherits_too(void **state)
+{
+    (void)state;
+    struct experiment e;
+    struct experiment_plan p;
+    plan_good(HEAD MODEL "  t: !Script\n    script: m\n    kwargs: {h: !@ 'model[kwargs][hidden]', "
+                         "own: !g [1, 2], same: !@ 't[own]'}\n",
+              &e, &p);
+    assert_int_equal(p.stages[1].variants.total, 12);
+    assert_true(p.stages[1].needs[0]);
+    assert_false(p.stages[1].needs[1]);
+    assert_name(&p, 1, 1, "hidden=2,layers=1,own=1_1");
+    plan_free(&e, &p);
+}
+
+static void resources_bring_no_variants(void **state)
+{
+    (void)state;
+    struct experiment e;
+    struct experiment_plan p;
+    plan_good("!Experiment\nname: x\nresources: {data: /}\npipeline:\n" MODEL
+              "  t: !Script\n    script: m\n    kwargs: {d: !@ data}\n",
+              &e, &p);
+    assert_int_equal(p.stages[1].variants.total, 1);
+    assert_int_equal(e.stages[1].space.links[0].target, LINK_RESOURCE);
+    plan_free(&e, &p);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(each_stage_of_the_closure_counts_once),
+        cmocka_unit_test(a_reduced_stage_bounds_the_later_ones),
+        cmocka_unit_test(reductions_follow_each_other),
+        cmocka_unit_test(to_keep_more_than_there_are_is_to_keep_all),
+        cmocka_unit_test(resumed_stages_are_not_run),
+        cmocka_unit_test(a_link_to_a_parameter_inherits_too),
+        cmocka_unit_test(resources_bring_no_variants),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
