@@ -23,7 +23,9 @@ static int append(const char *p, size_t n, void *out)
 
 void json_write(const json_t *value, bool pretty, struct buf *out)
 {
-    size_t flags = JSON_ENCODE_ANY | (pretty ? JSON_INDENT(2) : JSON_COMPACT);
+    /* What people read has 15 digits, all that a decimal keeps: 0.1, not 0.10000000000000001. */
+    size_t flags =
+        JSON_ENCODE_ANY | (pretty ? JSON_INDENT(2) | JSON_REAL_PRECISION(15) : JSON_COMPACT);
     json_dump_callback(value, append, out, flags);
     if (pretty)
         buf_addc(out, '\n');

@@ -11,7 +11,8 @@
 /* Duplicate keys, trailing bytes and more than `max` bytes are errors (ERR_PARSE, with line and
  * column). The caller owns *out. */
 int json_parse(struct str text, size_t max, json_t **out, struct err *err) MUST_CHECK;
-/* Appends the compact form, or an indented one with a final newline. */
+/* Appends the compact form, or, for people, an indented one with a final newline, whose fractions
+ * have 15 digits. */
 void json_write(const json_t *value, bool pretty, struct buf *out);
 /* The string member `key` of an object, or NULL where it is absent or no string. */
 const char *json_text(const json_t *object, const char *key);

@@ -27,6 +27,21 @@ static void good(void **state)
     assert_non_null(strstr(buf_text(&pretty), "\n  \"a\": \"x\""));
 }
 
+static void a_decimal_is_shown_as_it_was_written(void **state)
+{
+    (void)state;
+    json_auto_t *v = json_pack("[f, f, f]", 0.0624, 0.1 + 0.2, 1e-3);
+    AUTO_BUF struct buf pretty = {0};
+    json_write(v, true, &pretty);
+    assert_string_equal(buf_text(&pretty), "[\n  0.0624,\n  0.3,\n  0.001\n]\n");
+    /* What is kept for ourselves comes back bit for bit. */
+    AUTO_BUF struct buf compact = {0};
+    json_write(v, false, &compact);
+    json_auto_t *back = NULL;
+    assert_int_equal(json_parse(buf_view(&compact), 100, &back, NULL), 0);
+    assert_true(json_equal(v, back));
+}
+
 static void bad(void **state)
 {
     (void)state;
@@ -66,6 +81,8 @@ static void bad(void **state)
 
 int main(void)
 {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(good), cmocka_unit_test(bad)};
+    const struct CMUnitTest tests[] = {cmocka_unit_test(good),
+                                       cmocka_unit_test(a_decimal_is_shown_as_it_was_written),
+                                       cmocka_unit_test(bad)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
