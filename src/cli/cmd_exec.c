@@ -312,7 +312,7 @@ const struct command cmd_exec = {
         "behind its host's name; standard output and standard error stay apart. COMMAND given as "
         "one "
         "word is a line for the host's shell; several words are passed as they are, quoted. "
-        "Options of flambe stand before the command.\n"
+        "Options of flambe stand before the command. Its standard input is empty.\n"
         "\n"
         "The exit status is the highest of all hosts: the command's own, 128 plus its number for a "
         "signal, 6 where a host could not be reached.",

@@ -8,11 +8,10 @@
 #include <stdlib.h>
 #include <unistd.h>
 
-static int prepare(struct reach *r, struct strv *argv, struct err *err)
+static int prepare(struct reach *r, const char *host, struct strv *argv, struct err *err)
 {
-    const struct cli *cli = r->session.cli;
     if (r->picked.count > 1)
-        return err_set(err, ERR_USAGE, "ssh goes to one host; '%s' means %zu", cli->args.items[1],
+        return err_set(err, ERR_USAGE, "ssh goes to one host; '%s' means %zu", host,
                        r->picked.count);
     const struct ssh_target *t = reach_target(r, 0);
     if (!t) {
@@ -55,10 +54,10 @@ static int run(struct cli *cli, struct err *err)
     }
     struct reach r;
     AUTO_STRV struct strv argv = {0};
-    int rc = reach_open(&r, cli, cli->args.items[0],
-                        named == 2 ? cli->args.items[1] : "orchestrator", err);
+    const char *host = named == 2 ? cli->args.items[1] : "orchestrator";
+    int rc = reach_open(&r, cli, cli->args.items[0], host, err);
     if (rc == 0)
-        rc = prepare(&r, &argv, err);
+        rc = prepare(&r, host, &argv, err);
     for (size_t i = named; rc == 0 && i < cli->args.count; i++)
         strv_add(&argv, cli->args.items[i]);
     reach_done(&r);

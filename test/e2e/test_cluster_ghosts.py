@@ -144,6 +144,8 @@ def test_two_orchestrators_is_an_error_that_names_both(ghosts):
     done = ghosts.flambe(ghosts.cluster_file(name="twin", factories_num=1), "-y")
     assert done.returncode == 1
     assert one["InstanceId"] in done.stderr and other in done.stderr
+    there = ghosts.flambe("ssh", "twin", "--", "hostname")
+    assert there.returncode == 2 and "'orchestrator' means 2" in there.stderr, there.stderr
 
 
 @pytest.mark.parametrize("fault, changes, status, words", [
