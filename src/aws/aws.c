@@ -352,6 +352,15 @@ int aws_open(const struct aws_options *o, struct aws **out, struct err *err)
     return 0;
 }
 
+int aws_open_region(const struct aws *like, const char *region, struct aws **out, struct err *err)
+{
+    const struct aws_options o = {.loop = like->loop,
+                                  .region = region,
+                                  .profile = like->profile_given ? like->profile : NULL,
+                                  .getenv = like->getenv};
+    return aws_open(&o, out, err);
+}
+
 void aws_close(struct aws *aws)
 {
     if (!aws)

@@ -40,6 +40,9 @@ struct aws_options {
  * profile) and ERR_FILE (a malformed config file, with line) name what was looked for and what to
  * type. */
 int aws_open(const struct aws_options *o, struct aws **out, struct err *err) MUST_CHECK;
+/* As `like` was opened (profile, environment), for another region; without its trace. */
+int aws_open_region(const struct aws *like, const char *region, struct aws **out,
+                    struct err *err) MUST_CHECK;
 void aws_close(struct aws *aws); /* NULL is legal */
 const char *aws_region(const struct aws *aws);
 /* "https://ec2.us-east-1.amazonaws.com/" or the configured endpoint. */

@@ -212,8 +212,7 @@ static void check_image(struct preflight *p, enum cluster_role r, const struct e
 {
     const struct ec2_image *image = find_image(found, p->image[r]);
     if (!image) {
-        problem(p, ERR_NOT_FOUND, "%s: there is no image '%s' in %s (or it is not shared with you)",
-                role_key(r), p->image[r], aws_region(p->c->aws));
+        image_not_here(p, role_key(r), p->image[r]);
         return;
     }
     const struct ec2_instance_type *type = type_of(p, r);

@@ -1,5 +1,5 @@
-/* Preflight's look at the key pair, the subnet and the security group, and at where those that do
- * not exist here do exist. */
+/* Preflight's look at the key pair, the subnet and the security group, and at where those, and
+ * images, that do not exist here do exist. */
 #include "base/mem.h"
 #include "cluster/preflight_priv.h"
 #include <stdlib.h>
@@ -11,7 +11,7 @@
 
 /* ---- elsewhere ----------------------------------------------------------------------------- */
 
-enum thing { KEY_PAIR, SUBNET, GROUP };
+enum thing { KEY_PAIR, SUBNET, GROUP, IMAGE };
 
 static struct aws_call *ask(struct aws *aws, enum thing what, const char *id)
 {
@@ -20,6 +20,8 @@ static struct aws_call *ask(struct aws *aws, enum thing what, const char *id)
         return ec2_describe_key_pairs(aws, (struct ec2_filter[]){EC2_FILTER("key-name", id)}, 1);
     case SUBNET:
         return ec2_describe_subnets(aws, (struct ec2_filter[]){EC2_FILTER("subnet-id", id)}, 1);
+    case IMAGE:
+        return ec2_describe_images(aws, &id, 1);
     case GROUP:
         break;
     }
@@ -37,6 +39,10 @@ static bool answer(struct aws_call *call, enum thing what)
         struct ec2_subnets l = {0};
         found = ec2_describe_subnets_end(call, &l, NULL) == 0 && l.count;
         ec2_subnets_done(&l);
+    } else if (what == IMAGE) {
+        struct ec2_images l = {0};
+        found = ec2_describe_images_end(call, &l, NULL) == 0 && l.count;
+        ec2_images_done(&l);
     } else {
         struct ec2_security_groups l = {0};
         found = ec2_describe_security_groups_end(call, &l, NULL) == 0 && l.count;
@@ -52,8 +58,7 @@ static void ask_regions(struct preflight *p, const struct strv *regions, size_t 
     struct aws *clients[REGIONS_AT_ONCE] = {0};
     struct aws_call *calls[REGIONS_AT_ONCE] = {0};
     for (size_t i = 0; i < count; i++) {
-        struct aws_options o = {.loop = p->c->loop, .region = regions->items[from + i]};
-        if (aws_open(&o, &clients[i], NULL) == 0)
+        if (aws_open_region(p->c->aws, regions->items[from + i], &clients[i], NULL) == 0)
             calls[i] = ask(clients[i], what, id);
     }
     for (size_t i = 0; i < count; i++) {
@@ -99,11 +104,19 @@ static void not_here(struct preflight *p, enum thing what, const char *key, cons
                 "&& aws ec2 import-key-pair --region %s --key-name %s --public-key-material "
                 "fileb://key.pub'",
                 key, id, region, p->spec->key, region, id);
+    else if (what == IMAGE)
+        problem(p, ERR_NOT_FOUND, "%s: there is no image '%s' in %s (or it is not shared with you)",
+                key, id, region);
     else
         problem(p, ERR_NOT_FOUND,
                 "%s: there is no %s '%s' in %s; 'aws ec2 describe-%s --region %s' "
                 "lists those that exist",
                 key, noun, id, region, what == SUBNET ? "subnets" : "security-groups", region);
+}
+
+void image_not_here(struct preflight *p, const char *key, const char *id)
+{
+    not_here(p, IMAGE, key, "image", id);
 }
 
 /* ---- the three checks ---------------------------------------------------------------------- */

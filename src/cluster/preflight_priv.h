@@ -29,6 +29,8 @@ char *default_image_parameter(const struct ec2_instance_type *type);
 void check_key_pair(struct preflight *p);
 void check_subnet(struct preflight *p);
 void check_group(struct preflight *p);
+/* Says that there is no such image, and in which regions there is. */
+void image_not_here(struct preflight *p, const char *key, const char *id);
 /* Whether the group lets TCP to `port` in from anywhere outside itself. */
 bool group_admits(const struct ec2_security_group *g, int port);
 

@@ -145,6 +145,32 @@ def test_launch_observe_down(account):
     assert alive(client) == []
 
 
+def elsewhere(client, env, what):
+    """Makes such a thing in another region alone; its id."""
+    far = boto3.client("ec2", region_name="us-west-2", endpoint_url=env["AWS_ENDPOINT_URL"],
+                       aws_access_key_id="testing", aws_secret_access_key="testing")
+    if what == "key_name":
+        return far.create_key_pair(KeyName="far-pair")["KeyName"]
+    if what == "subnet_id":
+        return far.describe_subnets()["Subnets"][0]["SubnetId"]
+    if what == "security_group":
+        return far.describe_security_groups()["SecurityGroups"][0]["GroupId"]
+    machine = far.run_instances(ImageId="ami-12c6146b", MinCount=1, MaxCount=1)["Instances"][0]
+    return far.create_image(InstanceId=machine["InstanceId"], Name="far")["ImageId"]
+
+
+@pytest.mark.parametrize("key", ["key_name", "subnet_id", "security_group", "orchestrator_ami"])
+def test_what_exists_in_another_region_is_named_with_it(account, key):
+    client, env, file = account
+    value = elsewhere(client, env, key)
+    wrong = file.with_name(f"far-{key}.yaml")
+    wrong.write_text(re.sub(rf"^{key}:.*$", f"{key}: {value}", file.read_text(), flags=re.M))
+    done = run([FLAMBE, str(wrong), "-y"], env)
+    assert done.returncode != 0
+    assert f"'{value}' in us-east-1; it is in us-west-2" in done.stderr, done.stderr
+    assert alive(client) == []
+
+
 @pytest.mark.parametrize("key, value, words", [
     ("key_name", "nobody", "nobody"), ("subnet_id", "subnet-0123456789abcdef0", "subnet-0123456789abcdef0"),
     ("security_group", "sg-0123456789abcdef0", "sg-0123456789abcdef0")])
