@@ -16,24 +16,6 @@ static size_t result_width(const struct cli *cli)
     return cli->out.tty ? width : 0; /* a file or a pipe gets whole lines */
 }
 
-/* What the machines that run cost an hour; < 0 where it is not known. */
-static double price(struct session *s, const struct cluster_hosts *hosts)
-{
-    struct plan plan = {.usd_per_hour = -1};
-    for (size_t i = 0; i < hosts->count; i++) {
-        const struct cluster_host *h = &hosts->items[i];
-        if (h->state != EC2_PENDING && h->state != EC2_RUNNING)
-            continue;
-        MEM_PUSH_ROOM(plan.steps, plan.count, plan.cap);
-        plan.steps[plan.count++] = (struct plan_step){.verb = PLAN_KEEP, .type = mem_dup(h->type)};
-    }
-    if (plan.count)
-        cluster_price(&s->cluster, &plan);
-    double usd = plan.usd_per_hour;
-    plan_done(&plan);
-    return usd;
-}
-
 static void show_hosts(struct cli *cli, const char *name, const char *creator, const char *region,
                        const struct cluster_hosts *hosts, double usd_per_hour)
 {
@@ -69,7 +51,7 @@ static int one(struct session *s, const char *word, struct err *err)
     struct cluster_hosts hosts = {0};
     int rc = cluster_observe(&s->cluster, t.creator, t.name, &hosts, err);
     const char *region = aws_region(s->cluster.aws);
-    double usd = rc == 0 ? price(s, &hosts) : -1;
+    double usd = rc == 0 ? cluster_hosts_price(&s->cluster, &hosts) : -1;
     if (rc == 0 && s->cli->json) {
         json_t *value = cluster_json(t.name, t.creator, region, &hosts);
         if (usd >= 0)

@@ -135,14 +135,15 @@ static void say_ready(struct up *u, const struct cluster_hosts *hosts)
 
 static void say_json(struct up *u, const struct cluster_hosts *hosts, const struct err *why)
 {
-    const struct plan *plan = &u->planned.plan;
+    double usd = why ? cluster_hosts_price(&u->planned.session.cluster, hosts)
+                     : u->planned.plan.usd_per_hour;
     usec_t took = clock_mono(clock_system()) - u->began;
     json_t *value = json_pack(
         "{s:s, s:s, s:s, s:b, s:f, s:o}", "cluster", u->planned.spec.name, "creator",
         u->planned.spec.creator, "region", aws_region(u->planned.session.cluster.aws), "ready",
         why == NULL, "took_s", (double)took / (double)USEC_PER_SEC, "hosts", hosts_json(hosts));
-    if (plan->usd_per_hour >= 0)
-        json_object_set_new(value, "usd_per_hour", json_real(plan->usd_per_hour));
+    if (usd >= 0)
+        json_object_set_new(value, "usd_per_hour", json_real(usd));
     if (why)
         json_object_set_new(value, "error", cli_error_json(why));
     output_json(&u->cli->out, value);

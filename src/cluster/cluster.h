@@ -135,6 +135,8 @@ void plan_done(struct plan *p);
 /* Fills plan->usd_per_hour: from the cache, from AWS's price list (waiting at most a second), or
  * from the list prices compiled in. Best effort: it may stay unknown. */
 void cluster_price(struct cluster *c, struct plan *plan);
+/* The same, of the hosts that run or are about to; < 0 where there is none or it is unknown. */
+double cluster_hosts_price(struct cluster *c, const struct cluster_hosts *hosts);
 
 /* ---- act ---------------------------------------------------------------------------------- */
 

@@ -166,3 +166,20 @@ void cluster_price(struct cluster *c, struct plan *plan)
     json_decref(p.cache);
     free(p.path);
 }
+
+double cluster_hosts_price(struct cluster *c, const struct cluster_hosts *hosts)
+{
+    struct plan plan = {.usd_per_hour = -1};
+    for (size_t i = 0; i < hosts->count; i++) {
+        const struct cluster_host *h = &hosts->items[i];
+        if (h->state != EC2_PENDING && h->state != EC2_RUNNING)
+            continue;
+        MEM_PUSH_ROOM(plan.steps, plan.count, plan.cap);
+        plan.steps[plan.count++] = (struct plan_step){.verb = PLAN_KEEP, .type = mem_dup(h->type)};
+    }
+    if (plan.count)
+        cluster_price(c, &plan);
+    double usd = plan.usd_per_hour;
+    plan_done(&plan);
+    return usd;
+}

@@ -241,13 +241,12 @@ static size_t wanted_hosts(const struct up *u)
     return u->plan->alive + u->plan->missing;
 }
 
-static void cost_text(const struct up *u, size_t kept, char out[64])
+static void cost_text(const struct up *u, char out[64])
 {
     out[0] = '\0';
-    size_t all = wanted_hosts(u);
-    if (u->plan->usd_per_hour >= 0 && all)
-        snprintf(out, 64, " (about $%.2f an hour)",
-                 u->plan->usd_per_hour * (double)kept / (double)all);
+    double usd = cluster_hosts_price(u->c, u->hosts);
+    if (usd >= 0)
+        snprintf(out, 64, " (about $%.2f an hour)", usd);
 }
 
 /* EC2 may not know yet what it has just launched, and ending an unknown id ends nothing: observing
@@ -325,7 +324,7 @@ static int conclude(struct up *u, struct err *err)
     }
     char cost[64];
     size_t kept = u->hosts->count;
-    cost_text(u, kept, cost);
+    cost_text(u, cost);
     AUTO_BUF struct buf names = {.max = 600};
     name_failed(u, &names);
     enum err_code code = contacts_failure(u->contacts);

@@ -188,6 +188,9 @@ def test_fewer_than_asked_is_an_error_that_says_what_was_kept(ghosts):
     assert done.returncode not in (0, 130), done.stderr
     assert "2" in done.stderr and "4" in done.stderr
     assert len(alive(ghosts)) == 3
+    # 0.0208 for the orchestrator and 2 x 0.0416 that came: not three fifths of the whole
+    assert "kept (about $0.10 an hour)" in done.stderr, done.stderr
+    assert json.loads(ghosts.flambe("status", file, "-o", "json", check=True).stdout)["usd_per_hour"] == 0.104
     assert ghosts.flambe(file, "-y").returncode == 0
     assert len(alive(ghosts)) == 5
 
