@@ -135,7 +135,8 @@ def test_all_errors_of_a_file_at_once(home):
 
 @pytest.mark.parametrize("text", [
     b"!AWSCluster\nname: \xff\xfe\n", b"!AWSCluster\n\tname: x\n", b"", b"just text\n", b"[1, 2\n",
-    b"a: &a [x]\nb: [*a, *c]\n", b"- " * 100000, b"name: a\x00b\n"])
+    b"a: &a [x]\nb: [*a, *c]\n", b"- " * 100000, b"name: a\x00b\n"],
+    ids=["no UTF-8", "tab", "empty", "text", "cut short", "unknown alias", "nested", "NUL"])
 def test_bad_files_are_errors_of_the_file(home, text):
     done = flambe(home, write(home, text))
     assert done.returncode == 2, done.stderr[-300:]
