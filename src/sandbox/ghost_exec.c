@@ -64,6 +64,12 @@ static void do_contact(struct ghost_exec *x, struct str args)
     x->work = GHOST_CONTACT;
 }
 
+static void do_activate(struct ghost_exec *x, struct str args)
+{
+    (void)args;
+    x->work = GHOST_ACTIVATE;
+}
+
 static void do_read(struct ghost_exec *x, struct str args)
 {
     (void)args;
@@ -111,6 +117,7 @@ static const struct {
     void (*begin)(struct ghost_exec *x, struct str args);
 } commands[] = {
     {"sudo -n sh -s flambe-contact", do_contact},
+    {"sudo -n sh -s flambe-contact-activate", do_activate},
     {"sudo -n sh -s flambe-", do_read},
     {"sh -s flambe-", do_read},
     {"true", do_true},
@@ -168,12 +175,21 @@ size_t ghost_exec_input(struct ghost_exec *x, const char *bytes, size_t n)
 static void contact(struct ghost_exec *x)
 {
     void *ctx;
-    AUTO_FREE char *host_key = ghost_exec_door(x, &ctx)->new_host_key(ctx);
+    AUTO_FREE char *host_key = ghost_exec_door(x, &ctx)->next_host_key(ctx);
     ssh_key key = ghost_key_new();
     AUTO_FREE char *cluster_key = ghost_key_line(key);
     ssh_key_free(key);
     buf_addf(&x->out, "flambe: host-key %s\nflambe: cluster-key %s\nflambe: ok\n", host_key,
              cluster_key);
+    finish(x, 0);
+}
+
+static void activate(struct ghost_exec *x)
+{
+    void *ctx;
+    const struct ghost_door_ops *door = ghost_exec_door(x, &ctx);
+    door->serve_next_key(ctx);
+    buf_adds(&x->out, "flambe: ok\n");
     finish(x, 0);
 }
 
@@ -183,4 +199,6 @@ void ghost_exec_input_end(struct ghost_exec *x)
         finish(x, 0);
     else if (x->work == GHOST_CONTACT)
         contact(x);
+    else if (x->work == GHOST_ACTIVATE)
+        activate(x);
 }

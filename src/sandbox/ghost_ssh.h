@@ -30,8 +30,11 @@ struct ghost_facts {
 
 struct ghost_door_ops {
     void (*facts)(void *ctx, struct ghost_facts *out);
-    /* Makes a new host key, shown from then on; its public line, which the caller frees. */
-    char *(*new_host_key)(void *ctx);
+    /* As on a real host, in two steps, so that a client that dies between them is not locked out.
+     * The first makes the new host key, once, and gives its public line, which the caller frees;
+     * the second shows it from then on. */
+    char *(*next_host_key)(void *ctx);
+    void (*serve_next_key)(void *ctx);
     void (*power_off)(void *ctx); /* asked for from inside; acts later, from the loop */
     void (*reboot)(void *ctx);
 };
@@ -54,7 +57,15 @@ char *ghost_key_line(ssh_key key);
 struct ghost_session;
 
 /* What one channel runs; chosen by its command. */
-enum ghost_work { GHOST_IDLE, GHOST_CAT, GHOST_READ, GHOST_CONTACT, GHOST_SLEEP, GHOST_DONE };
+enum ghost_work {
+    GHOST_IDLE,
+    GHOST_CAT,
+    GHOST_READ,
+    GHOST_CONTACT,
+    GHOST_ACTIVATE,
+    GHOST_SLEEP,
+    GHOST_DONE
+};
 
 struct ghost_exec {
     struct ghost_session *session;

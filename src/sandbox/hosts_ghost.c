@@ -30,6 +30,8 @@ struct host {
     struct host_events events;
     char *instance_id, *hostname, *user, *address;
     ssh_key host_key;
+    ssh_key next_key; /* made, not shown yet; or NULL */
+    bool rotated;     /* host_key was a next_key */
     ssh_key *authorized;
     size_t authorized_count;
     struct ghost_door *door; /* NULL while it is off or boots */
@@ -78,13 +80,25 @@ static void facts(void *ctx, struct ghost_facts *out)
                                 .authorized_count = h->authorized_count};
 }
 
-static char *new_host_key(void *ctx)
+static char *next_host_key(void *ctx)
 {
     struct host *h = ctx;
+    if (h->rotated)
+        return ghost_key_line(h->host_key);
+    if (!h->next_key)
+        h->next_key = ghost_key_new();
+    return ghost_key_line(h->next_key);
+}
+
+static void serve_next_key(void *ctx)
+{
+    struct host *h = ctx;
+    if (!h->next_key)
+        return;
     ssh_key_free(h->host_key);
-    h->host_key = ghost_key_new();
+    h->host_key = TAKE(h->next_key);
+    h->rotated = true;
     key_save(h);
-    return ghost_key_line(h->host_key);
 }
 
 /* ---- power ----------------------------------------------------------------------------------- */
@@ -121,8 +135,11 @@ static void reboot(void *ctx)
         boot_later(h);
 }
 
-static const struct ghost_door_ops door_ops = {
-    .facts = facts, .new_host_key = new_host_key, .power_off = power_off, .reboot = reboot};
+static const struct ghost_door_ops door_ops = {.facts = facts,
+                                               .next_host_key = next_host_key,
+                                               .serve_next_key = serve_next_key,
+                                               .power_off = power_off,
+                                               .reboot = reboot};
 
 static void booted(void *ctx)
 {
@@ -214,6 +231,7 @@ static void host_free(struct host *h)
     timer_stop(h->timer);
     ghost_door_close(h->door);
     ssh_key_free(h->host_key);
+    ssh_key_free(h->next_key);
     for (size_t i = 0; i < h->authorized_count; i++)
         ssh_key_free(h->authorized[i]);
     free(h->authorized);

@@ -265,9 +265,18 @@ static void shows_a_new_key_after_first_contact(void **state)
     assert_true(str_is(rest, "flambe: ok\n"));
     AUTO_FREE char *line = str_dup((struct str){host_key.p + 17, host_key.n - 17});
     proc_result_done(&r);
+    /* Shown, not served: a client that dies here still has the injected key pinned. */
+    ssh_as(f, "ubuntu", "sudo -n sh -s flambe-contact", STR("again\n"), &r);
+    assert_non_null(strstr(buf_text(&r.out), line));
+    proc_result_done(&r);
+    ssh_as(f, "ubuntu", "sudo -n sh -s flambe-contact-activate", STR("a script\n"), &r);
+    assert_string_equal(buf_text(&r.out), "flambe: ok\n");
+    proc_result_done(&r);
     assert_int_equal(status_of(f, "true"), 255); /* the injected key is gone */
     pin(f, line);
-    assert_int_equal(status_of(f, "true"), 0);
+    ssh_as(f, "ubuntu", "sudo -n sh -s flambe-contact", STR("after all\n"), &r);
+    assert_non_null(strstr(buf_text(&r.out), line));
+    proc_result_done(&r);
 
     /* A new process shows the same key. */
     f->driver.ops->close(f->driver.self, true);
