@@ -27,6 +27,7 @@ struct aws_call {
     struct retry retry;
     int attempt, requests;
     bool clock_tried, refresh_tried;
+    bool unsure; /* a request was sent whose end is not known */
     struct http_call *http;
     struct timer *timer;
     usec_t sent; /* mono */
@@ -47,8 +48,10 @@ static void set_phase(struct aws_call *c, enum call_phase phase)
 
 static void end(struct aws_call *c, const struct err *err)
 {
-    if (err)
+    if (err) {
         c->err = *err;
+        c->err.unsure = c->unsure;
+    }
     set_phase(c, CALL_DONE);
 }
 
@@ -173,7 +176,8 @@ static void send_now(struct aws_call *c)
     struct http_request request = {.method = "POST",
                                    .url = aws_service_url(aws, c->ops->service)->url,
                                    .headers = lines.list,
-                                   .body = buf_view(&c->body)};
+                                   .body = buf_view(&c->body),
+                                   .once = c->ops->once};
     c->attempt++;
     c->sent = clock_mono(loop_clock(aws->loop));
     set_phase(c, CALL_SENT);
@@ -304,11 +308,19 @@ static double chance(void)
     return raw / 4294967296.0;
 }
 
+/* Whether the request may have had its effect nevertheless. */
+static bool leaves_unsure(enum err_code code)
+{
+    return code == ERR_UNREACHABLE || code == ERR_TIMEOUT || code == ERR_SERVER ||
+           code == ERR_PARSE || code == ERR_LIMIT;
+}
+
 static void failed(struct aws_call *c, const struct http_response *r, struct err *err)
 {
     struct aws *aws = c->aws;
     int status = r ? r->status : 0;
     usec_t delay = 0;
+    c->unsure = c->unsure || leaves_unsure(err->code);
     if (r && correct_clock(c, r, err)) {
         trace(c, status, err, 0);
         attempt(c);

@@ -24,6 +24,7 @@ struct aws_call_ops {
      * never. */
     bool (*failed)(void *state, const struct err *err);
     void (*free)(void *state);
+    bool once; /* a request whose answer is lost is told, never repeated in silence below us */
 };
 
 /* Starts; takes `state` over. */

@@ -254,7 +254,13 @@ void ec2_run_encode(const struct ec2_run *r, struct buf *out)
         query_add(out, "DryRun", "true");
 }
 
-EC2_OPS(run_instances, "RunInstances", ask_pages, NULL);
+/* Whether an earlier try may have launched machines decides what becomes of the journal. */
+static const struct aws_call_ops run_instances = {.service = &aws_ec2,
+                                                  .action = "RunInstances",
+                                                  .request = ask_pages,
+                                                  .answer = ask_answer,
+                                                  .free = ask_free,
+                                                  .once = true};
 
 struct aws_call *ec2_run_instances(struct aws *aws, struct str body)
 {

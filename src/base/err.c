@@ -43,6 +43,7 @@ static void set_va(struct err *err, enum err_code code, const char *fmt, va_list
     vsnprintf(msg, sizeof msg, fmt, ap);
     err->code = code;
     err->sys = 0;
+    err->unsure = false;
     err->origin[0] = '\0';
     memcpy(err->msg, msg, strlen(msg) + 1);
 }

@@ -48,6 +48,7 @@ enum err_code {
 struct err {
     enum err_code code;
     int sys;                     /* errno, or 0 */
+    bool unsure;                 /* what failed may have had its effect, at an earlier try */
     char origin[ERR_ORIGIN_MAX]; /* the server's own code, such as "VcpuLimitExceeded", or "" */
     char msg[ERR_MESSAGE_MAX];   /* lower case, the problem first, no full stop */
 };

@@ -45,7 +45,7 @@ struct http_call {
     struct buf body; /* of the request; may hold a secret */
     char *url, *method;
     usec_t timeout;
-    bool no_proxy, has_content_type, body_over, headers_over;
+    bool no_proxy, once, has_content_type, body_over, headers_over;
     char why[CURL_ERROR_SIZE];
     struct http_response response;
     struct err err; /* code ERR_NONE where there is a response */
@@ -249,6 +249,8 @@ static void set_options(struct http_call *c)
         set(e, CURLOPT_POSTFIELDSIZE_LARGE, (curl_off_t)c->body.len);
         set(e, CURLOPT_POSTFIELDS, buf_text(&c->body));
     }
+    if (c->once)
+        set(e, CURLOPT_FRESH_CONNECT, 1L);
     set(e, CURLOPT_CUSTOMREQUEST, c->method);
     set(e, CURLOPT_HTTPHEADER, c->headers);
 }
@@ -470,6 +472,7 @@ struct http_call *http_start(struct http *h, const struct http_request *r, http_
     c->url = mem_dup(r->url);
     c->timeout = r->timeout ? r->timeout : HTTP_TIMEOUT;
     c->no_proxy = r->no_proxy;
+    c->once = r->once;
     c->done = done;
     c->ctx = ctx;
     c->response.headers.max = HTTP_HEADERS_MAX;

@@ -31,6 +31,8 @@ struct http_request {
     struct str body;
     usec_t timeout; /* of the whole call, once it leaves the queue; 0: HTTP_TIMEOUT */
     bool no_proxy;  /* for link-local metadata services; loopback never has one */
+    bool once;      /* on a connection of its own: libcurl repeats a request by itself, and says
+                     * nothing, where a connection that was used before breaks under it */
 };
 
 struct http_response {

@@ -151,6 +151,36 @@ static void test_final_errors(void **state)
     }
 }
 
+static void answer_lost_then_no(struct world *w, struct str request, struct buf *reply, bool *drop)
+{
+    (void)request;
+    if (w->step == 2)
+        *drop = true;
+    else if (w->step == 1)
+        fake_reply(reply, 200, "", "<RunInstancesResponse/>");
+    else
+        world_ec2_error(reply, 403, "", "UnauthorizedOperation", "You are not authorized.");
+}
+
+/* A no says nothing of an earlier try whose answer was lost: the caller must hear of that one, also
+ * where the connection had been used before and libcurl would have tried again in silence. */
+static void test_a_no_after_a_lost_answer_is_unsure(void **state)
+{
+    struct world *w = *state;
+    struct ec2_instances l = {0};
+    struct err err = {0};
+    w->answer = answer_lost_then_no;
+    open_with_keys(w);
+    assert_int_equal(ec2_run_instances_end(ec2_run_instances(w->aws, STR("A=1")), &l, &err), 0);
+    assert_int_equal(ec2_run_instances_end(ec2_run_instances(w->aws, STR("A=1")), &l, &err), -1);
+    assert_int_equal(err.code, ERR_PERMISSION);
+    assert_true(err.unsure);
+    assert_int_equal(w->step, 3);
+    assert_int_equal(ec2_run_instances_end(ec2_run_instances(w->aws, STR("A=1")), &l, &err), -1);
+    assert_int_equal(err.code, ERR_PERMISSION);
+    assert_false(err.unsure);
+}
+
 static void answer_nonsense(struct world *w, struct str request, struct buf *reply, bool *drop)
 {
     fake_reply(reply, w->step == 1 ? 418 : 200, "", "<html><b>A proxy's page</html>");
@@ -440,11 +470,22 @@ int main(void)
 {
 #define T(f) cmocka_unit_test_setup_teardown(f, world_set_up, world_tear_down)
     const struct CMUnitTest tests[] = {
-        T(test_request),        T(test_retries),      T(test_throttled),
-        T(test_final_errors),   T(test_nonsense),     T(test_clock_is_corrected),
-        T(test_clock_is_named), T(test_no_skew),      T(test_denial_is_decoded),
-        T(test_denial_stays),   T(test_side_by_side), T(test_cancelled),
-        T(test_unreachable),    T(test_endpoints),    T(test_bad_settings),
+        T(test_request),
+        T(test_retries),
+        T(test_throttled),
+        T(test_final_errors),
+        T(test_a_no_after_a_lost_answer_is_unsure),
+        T(test_nonsense),
+        T(test_clock_is_corrected),
+        T(test_clock_is_named),
+        T(test_no_skew),
+        T(test_denial_is_decoded),
+        T(test_denial_stays),
+        T(test_side_by_side),
+        T(test_cancelled),
+        T(test_unreachable),
+        T(test_endpoints),
+        T(test_bad_settings),
         T(test_region),
     };
     return cmocka_run_group_tests_name("call", tests, NULL, NULL);
