@@ -2,7 +2,7 @@
  *
  * What is looked for: instances by the cluster's tags, and by the client tokens of launches whose
  * answer never came; volumes by tags; alarms by the name's prefix, also of hosts that are long
- * gone. A launch that is perhaps still on its way gets SETTLE to show itself. */
+ * gone. A launch that is perhaps still on its way gets its time to show itself (settle_span). */
 #include "base/mem.h"
 #include "cluster/cluster_priv.h"
 #include "os/fs.h"
@@ -14,7 +14,7 @@
 #define POLL_FAST_FOR (20 * USEC_PER_SEC)
 #define TERMINATED_WITHIN (10 * USEC_PER_MIN)
 #define ASK_AGAIN (5 * USEC_PER_SEC)
-#define SETTLE (4 * USEC_PER_SEC) /* an instance can be invisible for a moment after its launch */
+#define SETTLE (4 * USEC_PER_SEC) /* for a launch of long ago that may still be under way */
 #define VOLUMES_WITHIN (2 * USEC_PER_MIN)
 
 struct down {
@@ -248,6 +248,19 @@ static void forget(struct down *d)
     d->c->seen[0] = '\0';
 }
 
+/* How long a launch whose answer never came may take to show its machines: whatever RunInstances
+ * makes shows within RECENT_FOR, and the journal is forgotten at the end. */
+static usec_t settle_span(const struct down *d)
+{
+    usec_t longest = SETTLE, wall = clock_wall(loop_clock(d->c->loop));
+    for (size_t i = 0; i < d->journal.count; i++) {
+        usec_t left = d->journal.pending[i].at + RECENT_FOR - wall;
+        if (left > longest)
+            longest = left < RECENT_FOR ? left : RECENT_FOR;
+    }
+    return longest;
+}
+
 static int run(struct down *d, struct cluster_down_result *out, struct err *err)
 {
     AUTO_FREE char *path = state_path(d->c, d->creator, d->name, "journal.jsonl");
@@ -256,7 +269,7 @@ static int run(struct down *d, struct cluster_down_result *out, struct err *err)
         warn_user(d->c, "%s: going by the tags alone", why.msg);
     /* A damaged journal may hold a launch too. */
     if (d->journal.count || why.code)
-        d->look_until = now(d) + SETTLE;
+        d->look_until = now(d) + settle_span(d);
     step(d->c, "looking for what '%s' has", d->name);
     if (end_instances(d, err) == -1 || end_alarms(d, &out->alarms, err) == -1 ||
         await_volumes(d, err) == -1 || prove(d, err) == -1)

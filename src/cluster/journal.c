@@ -15,6 +15,7 @@
 #include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 static void entry_done(struct launch_entry *e)
@@ -119,11 +120,27 @@ int journal_open(const char *path, struct journal *out, struct err *err)
     return 0;
 }
 
+/* A new file is safe only with its directory. Some file systems refuse this, and need it not. */
+static void sync_directory_of(const char *path)
+{
+    AUTO_FREE char *dir = mem_dup(path);
+    char *slash = strrchr(dir, '/');
+    if (slash)
+        *slash = '\0';
+    int fd = open(slash ? dir : ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    if (fd < 0)
+        return;
+    (void)fsync(fd);
+    close(fd);
+}
+
 static int append(const char *path, struct str bytes, struct err *err)
 {
     int fd = open(path, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC | O_NOFOLLOW, 0600);
     if (fd < 0)
         return err_set_sys(err, errno, "cannot write the journal '%s'", path);
+    struct stat before = {0};
+    bool known = fstat(fd, &before) == 0;
     while (bytes.n) {
         ssize_t n = write(fd, bytes.p, bytes.n);
         if (n < 0 && errno == EINTR)
@@ -135,10 +152,14 @@ static int append(const char *path, struct str bytes, struct err *err)
     }
     if (bytes.n || fsync(fd) == -1) {
         int sys = errno;
+        if (known) /* half a line would swallow the next one */
+            (void)!ftruncate(fd, before.st_size);
         close(fd);
         return err_set_sys(err, sys, "cannot write the journal '%s'", path);
     }
     close(fd);
+    if (known && !before.st_size)
+        sync_directory_of(path);
     return 0;
 }
 

@@ -241,9 +241,11 @@ static int collect(const struct books *b, const struct cluster_spec *spec, struc
         struct launching *l = &all[i];
         CLEANUP(ec2_instances_done) struct ec2_instances made = {0};
         bool ok = ec2_run_instances_end(l->call, &made, &l->err) == 0;
-        /* A refusal ends the entry; where nothing is known, the next run asks again. */
-        bool refused = journal_replay_is_final(&l->err) || l->err.code == ERR_CREDENTIALS ||
-                       l->err.code == ERR_CLOCK_SKEW;
+        /* A refusal ends the entry, unless an earlier try of the same launch may have made the
+         * machines; where nothing is known, the next run asks again. */
+        bool refused =
+            !l->err.unsure && (journal_replay_is_final(&l->err) || l->err.code == ERR_CREDENTIALS ||
+                               l->err.code == ERR_CLOCK_SKEW);
         if (ok || refused) {
             if (take_answer(b, l->token, l->host_key, &made, rc == 0 ? err : NULL) == -1)
                 rc = -1;
@@ -328,11 +330,31 @@ int launch_run(struct cluster *c, const struct cluster_spec *spec, const struct 
 /* Too old to be sent again, but not to be looked for: its machines need their pins. */
 static struct aws_call *look_for(struct cluster *c, const char *token)
 {
-    struct ec2_filter by_token = EC2_FILTER("client-token", token);
-    return ec2_describe_instances(c->aws, &by_token, 1);
+    struct ec2_filter filters[] = {
+        EC2_FILTER("client-token", token),
+        EC2_FILTER("instance-state-name", "pending", "running", "stopping", "stopped")};
+    return ec2_describe_instances(c->aws, filters, COUNT_OF(filters));
 }
 
-/* What a pending launch made. A final no is an empty answer. */
+#define LOOK_AGAIN (500 * USEC_PER_MSEC)
+
+/* After a no: it says nothing of the first time that the launch was sent. What that made shows
+ * itself within RECENT_FOR, and must not be launched beside. */
+static int look_until_sure(struct cluster *c, const struct launch_entry *e,
+                           struct ec2_instances *made, struct err *err)
+{
+    for (;;) {
+        if (ec2_describe_instances_end(look_for(c, e->token), made, err) == -1)
+            return -1;
+        usec_t age = clock_wall(loop_clock(c->loop)) - e->at;
+        if (made->count || age < 0 || age > RECENT_FOR)
+            return 0;
+        if (loop_pause(c->loop, LOOK_AGAIN, err) == -1)
+            return -1;
+    }
+}
+
+/* What a pending launch made; nothing, where the answer is a final no. */
 static int ask_again(struct cluster *c, const struct launch_entry *e, struct ec2_instances *made,
                      struct err *err)
 {
@@ -342,8 +364,10 @@ static int ask_again(struct cluster *c, const struct launch_entry *e, struct ec2
     grace_begin(&grace, c->loop);
     int rc = old ? ec2_describe_instances_end(look_for(c, e->token), made, &why)
                  : ec2_run_instances_end(ec2_run_instances(c->aws, str_of(e->body)), made, &why);
+    if (rc == -1 && !old && journal_replay_is_final(&why))
+        rc = look_until_sure(c, e, made, &why);
     grace_end(&grace);
-    if (rc == 0 || (!old && journal_replay_is_final(&why)))
+    if (rc == 0)
         return 0;
     err_copy(err, &why);
     return err_wrap(err, "the launch that an earlier run left");

@@ -1,5 +1,7 @@
 /* The journal: what a kill at any point leaves readable. */
 #include "unit.h"
+#include <signal.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 
 static struct launch_entry make_entry(const char *token, int first, int count)
@@ -163,11 +165,42 @@ static void a_no_is_final_and_silence_is_not(void **state)
     assert_false(final(ERR_CREDENTIALS, "ExpiredToken"));
 }
 
+/* A disk that is full in the middle of a line must not cost the lines around it. */
+static void half_a_line_is_taken_back(void **state)
+{
+    (void)state;
+    char *dir = make_dir();
+    AUTO_FREE char *path = fs_join(dir, "journal.jsonl");
+    CLEANUP(journal_done) struct journal a = reopen(path);
+    begin(&a, "one", 0, 1);
+    struct stat st;
+    assert_int_equal(stat(path, &st), 0);
+    struct rlimit before;
+    assert_int_equal(getrlimit(RLIMIT_FSIZE, &before), 0);
+    signal(SIGXFSZ, SIG_IGN);
+    struct rlimit tight = {.rlim_cur = (rlim_t)st.st_size + 20, .rlim_max = before.rlim_max};
+    assert_int_equal(setrlimit(RLIMIT_FSIZE, &tight), 0);
+    struct launch_entry e = make_entry("two", 1, 2);
+    struct err err = {0};
+    int rc = journal_begin(&a, &e, &err);
+    assert_int_equal(setrlimit(RLIMIT_FSIZE, &before), 0);
+    assert_int_equal(rc, -1);
+    free(e.token);
+    free(e.body);
+    free(e.host_key);
+    begin(&a, "three", 1, 2);
+    CLEANUP(journal_done) struct journal b = reopen(path);
+    assert_int_equal(b.count, 2);
+    assert_string_equal(b.pending[1].token, "three");
+    drop_dir(dir);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(what_was_begun_is_found_again),
         cmocka_unit_test(the_last_answer_empties_it),
+        cmocka_unit_test(half_a_line_is_taken_back),
         cmocka_unit_test(a_torn_line_is_dropped),
         cmocka_unit_test(what_is_no_journal_is_refused),
         cmocka_unit_test(only_young_launches_are_replayed),
