@@ -73,7 +73,7 @@ static void reconnect(struct contact *k)
     contact_connect(k, stage, stage == STAGE_CONFIRM ? k->new_key : NULL, REACH_TIMEOUT);
 }
 
-/* The new key is not served yet: sshd is still reloading. */
+/* The new key is not served yet. */
 static bool confirm_again(struct contact *k, const struct err *err)
 {
     if (k->stage != STAGE_CONFIRM || err->code != ERR_HOST_KEY)
@@ -220,6 +220,7 @@ struct contacts *contacts_new(struct cluster *c, const struct cluster_spec *spec
         .count = hosts->count,
         .items = mem_array(hosts->count ? hosts->count : 1, sizeof *cs->items),
         .pool = ssh_pool_new(c->loop),
+        .began = clock_mono(loop_clock(c->loop)),
     };
     setup_print(&spec->setup_cmds, cs->setup_print);
     for (size_t i = 0; i < cs->count; i++) {
@@ -256,6 +257,28 @@ static void fail_gone(struct contact *k)
     struct cluster_host *h = contact_host(k);
     struct err why = {0};
     err_set(&why, ERR_UNREACHABLE, "EC2 ended it%s%s", h->note ? ": " : "", h->note ? h->note : "");
+    contact_fail(k, &why);
+}
+
+/* Whether EC2 has had its time to give the host its addresses. All others wait for them. */
+static bool is_overdue(const struct contact *k)
+{
+    const struct contacts *cs = k->cs;
+    const struct cluster_host *h = contact_host(k);
+    usec_t limit = cs->c->boot_timeout ? cs->c->boot_timeout : BOOT_TIMEOUT;
+    bool waits = k->stage == STAGE_WAIT || (k->stage == STAGE_HELD && !h->private_ip);
+    return waits && clock_mono(loop_clock(cs->c->loop)) - cs->began > limit;
+}
+
+static void fail_overdue(struct contact *k)
+{
+    const struct cluster_host *h = contact_host(k);
+    char span[CLOCK_SPAN_SIZE];
+    usec_t limit = k->cs->c->boot_timeout ? k->cs->c->boot_timeout : BOOT_TIMEOUT;
+    clock_span(limit, span);
+    struct err why = {0};
+    err_set(&why, ERR_TIMEOUT, "EC2 says '%s' and gives no address within %s: %s",
+            ec2_state_name(h->state), span, h->instance_id ? h->instance_id : h->name);
     contact_fail(k, &why);
 }
 
@@ -301,6 +324,8 @@ void contacts_update(struct contacts *cs)
             continue;
         if (h->state == EC2_SHUTTING_DOWN || h->state == EC2_TERMINATED)
             fail_gone(k);
+        else if (is_overdue(k))
+            fail_overdue(k);
         else if (k->stage == STAGE_WAIT && h->state == EC2_RUNNING &&
                  (h->public_ip || h->private_ip))
             start_contact(k);

@@ -52,6 +52,7 @@ struct contacts {
     size_t count;
     struct ssh_pool *pool;
     struct timer *save_timer;
+    usec_t began; /* monotonic */
     char *cluster_key;
     char setup_print[17];
     char map_print[17];
