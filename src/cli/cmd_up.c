@@ -206,7 +206,9 @@ static int run(struct cli *cli, struct err *err)
     if (rc == 0)
         rc = load_identity(&u, err);
     if (rc == 0)
-        rc = planned_look(&u.planned, true, err);
+        /* What an earlier run left is launched again only with a yes: given here, or later, when
+         * cluster_up() does it. */
+        rc = planned_look(&u.planned, cli->opt.yes, err);
     if (rc == 0)
         rc = decide(&u, &go, err);
     if (rc == 0 && go)
