@@ -40,6 +40,11 @@ int target_open(struct session *s, const char *word, struct target *out,
                 struct err *err) MUST_CHECK;
 void target_done(struct target *t);
 
+/* Whether the file is, or is meant to be, an experiment's ('!Experiment'); which it is where it
+ * cannot be told from a cluster's otherwise is for the reader of clusters to say. */
+bool file_is_experiment(const char *path);
+/* All that is wrong with a file: on standard error, and into the error that -o json prints. */
+void file_show_diagnostics(struct cli *cli, const struct diags *diags);
 /* Reads a cluster file and shows all that is wrong with it. */
 int target_load_spec(struct cli *cli, const char *path, struct cluster_spec *out,
                      struct err *err) MUST_CHECK;

@@ -24,8 +24,13 @@ void target_done(struct target *t)
     *t = (struct target){0};
 }
 
-/* An experiment is a file of flambe's too, so that "unknown tag" would be the wrong answer. */
-static bool is_experiment(const char *path)
+static bool is_experiment_tag(const char *tag)
+{
+    static const char *const names[] = {"!Experiment"};
+    return tag && str_nearest(tag, names, COUNT_OF(names));
+}
+
+bool file_is_experiment(const char *path)
 {
     struct buf text = {.max = YAML_BYTES_MAX};
     struct diags ignored;
@@ -33,21 +38,21 @@ static bool is_experiment(const char *path)
     bool found = false;
     if (fs_read(path, YAML_BYTES_MAX, &text, NULL) == -1)
         return false;
-    /* The cheap look first: most files have no such word in them. */
-    if (memmem(buf_text(&text), text.len, "!Experiment", strlen("!Experiment"))) {
-        diags_init(&ignored, path, buf_view(&text));
-        if (yaml_parse(buf_view(&text), &ignored, &file, NULL) == 0) {
-            for (size_t i = 0; i < file.document_count; i++)
-                found = found || str_is(str_of(file.documents[i]->tag), "!Experiment");
-            yaml_done(&file);
-        }
-        diags_done(&ignored);
+    diags_init(&ignored, path, buf_view(&text));
+    if (yaml_parse(buf_view(&text), &ignored, &file, NULL) == 0) {
+        for (size_t i = 0; i < file.document_count; i++)
+            found = found || is_experiment_tag(file.documents[i]->tag);
+        yaml_done(&file);
+    } else {
+        /* What cannot be read has no tags yet. */
+        found = memmem(buf_text(&text), text.len, "!Experiment", strlen("!Experiment"));
     }
+    diags_done(&ignored);
     buf_done(&text);
     return found;
 }
 
-static void show_diagnostics(struct cli *cli, const struct diags *diags)
+void file_show_diagnostics(struct cli *cli, const struct diags *diags)
 {
     struct buf text = {0};
     diags_print(diags, cli->screen.color, &text);
@@ -63,8 +68,8 @@ static void show_diagnostics(struct cli *cli, const struct diags *diags)
 
 int target_load_spec(struct cli *cli, const char *path, struct cluster_spec *out, struct err *err)
 {
-    if (is_experiment(path)) {
-        cli_hint(cli, "flambe plan FILE, with the cluster's file ('!AWSCluster')");
+    if (file_is_experiment(path)) {
+        cli_hint(cli, "flambe plan FILE, which shows what the experiment consists of");
         return err_set(err, ERR_FILE,
                        "'%s' is an experiment; this version of flambe makes clusters", path);
     }
@@ -72,7 +77,7 @@ int target_load_spec(struct cli *cli, const char *path, struct cluster_spec *out
     struct err why = {0};
     int rc = cluster_spec_load(path, out, &diags, &why);
     if (rc == -1 && (diags.count || diags.dropped))
-        show_diagnostics(cli, &diags);
+        file_show_diagnostics(cli, &diags);
     diags_done(&diags);
     if (rc == 0)
         return 0;

@@ -206,6 +206,8 @@ static void check_stage(const struct use *u, size_t target)
         return;
     }
     u->link->target = LINK_STAGE;
+    if (!s->understood)
+        return;
     if (p->keys.count > 1)
         check_parameter(u, s);
     else if (p->attributes.count)

@@ -88,7 +88,7 @@ void sections_extensions(struct experiment *e, const struct yaml_node *map, stru
 {
     if (map->kind == YAML_NULL && !map->tag)
         return;
-    if (!is_map(map, "the extensions", "write one 'module: path' a line", diags))
+    if (!is_map(map, "extensions", "write one 'module: path' a line", diags))
         return;
     for (size_t i = 0; i < map->count; i++)
         read_extension(e, &map->pairs[i], diags);

@@ -93,7 +93,9 @@ static bool check_sampled(const struct yaml_node *n, struct diags *diags)
         return false;
     }
     if (n->count < 3 || n->count > 4) {
-        refuse(diags, n->at, mem_printf("'!s' with %zu entries; it takes 3 or 4", n->count),
+        refuse(diags, n->at,
+               mem_printf("'!s' with %zu entr%s; it takes 3 or 4", n->count,
+                          n->count == 1 ? "y" : "ies"),
                mem_dup(SAMPLED_FORM ", and a fourth for the decimals"));
         return false;
     }

@@ -28,6 +28,7 @@ static const struct schema_key keys[] = {
      .type = SCHEMA_NODE,
      .required = true,
      .kind = "a map of stages",
+     .example = "{train: !Script {script: train.py}}",
      .help = "The stages, in the order in which they run; each is a !Script or a !Command",
      .offset = AT(pipeline)},
     {.name = "save_path",

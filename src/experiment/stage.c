@@ -325,7 +325,7 @@ static void check_name(struct str name, const struct yaml_node *key, struct diag
                mem_dup("shorten it"));
 }
 
-bool stage_read(struct str name, const struct yaml_node *key, const struct yaml_node *node,
+void stage_read(struct str name, const struct yaml_node *key, const struct yaml_node *node,
                 uint64_t seed, size_t *options, struct diags *diags, struct stage *out)
 {
     out->name = str_dup(name);
@@ -333,15 +333,16 @@ bool stage_read(struct str name, const struct yaml_node *key, const struct yaml_
     out->node = node;
     check_name(name, key, diags);
     if (node->bad)
-        return false;
+        return;
     const struct schema *schemas[] = {&script_schema, &command_schema};
     size_t kind = 0;
     while (kind < COUNT_OF(schemas) && !(node->tag && strcmp(node->tag, schemas[kind]->tag) == 0))
         kind++;
     if (kind == COUNT_OF(schemas)) {
         refuse_stage(node, name, diags);
-        return false;
+        return;
     }
+    out->understood = true;
     out->kind = (enum stage_kind)kind;
     struct space_reader r = {diags, seed, out->name, options, &out->space};
     if (out->kind == STAGE_SCRIPT)
@@ -349,7 +350,6 @@ bool stage_read(struct str name, const struct yaml_node *key, const struct yaml_
     else
         read_command(out, &r);
     check_outputs(out, diags);
-    return true;
 }
 
 void stage_done(struct stage *s)

@@ -15,6 +15,7 @@ struct stage {
     char *name;
     struct span at; /* of the name */
     const struct yaml_node *node;
+    bool understood; /* its tag is a stage's: the rest means something */
     enum stage_kind kind;
     const struct yaml_node *script, *args, *kwargs; /* of a script; NULL where not given */
     char *output_dir_arg;                           /* or NULL */
@@ -29,9 +30,8 @@ struct stage {
 
 extern const struct schema script_schema, command_schema;
 
-/* Fills `out` (zeroed) and adds what is wrong. False where the tag is no stage's: nothing of it is
- * read then but its name. */
-bool stage_read(struct str name, const struct yaml_node *key, const struct yaml_node *node,
+/* Fills `out` (zeroed) and adds what is wrong. */
+void stage_read(struct str name, const struct yaml_node *key, const struct yaml_node *node,
                 uint64_t seed, size_t *options, struct diags *diags, struct stage *out);
 void stage_done(struct stage *s);
 /* Appends what it runs, in a word or line: "train.py", "python3 train.py --lr …". */

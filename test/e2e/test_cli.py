@@ -147,11 +147,12 @@ def test_bad_files_are_errors_of_the_file(home, text):
     "!Experiment\nname: x\npipeline: {}\n",
     "other: path\n---\n!Experiment\nname: x\npipeline: {}\n"])
 def test_an_experiment_is_told_apart(home, text):
-    for argv in (["exp.yaml"], ["plan", "exp.yaml"]):
-        write(home, text, "exp.yaml")
+    write(home, text, "exp.yaml")
+    for argv in (["exp.yaml"], ["up", "exp.yaml"], ["status", "exp.yaml"]):
         done = flambe(home, *argv)
         assert done.returncode == 2
         assert "'exp.yaml' is an experiment; this version of flambe makes clusters" in done.stderr
+    assert "the pipeline is empty" in flambe(home, "plan", "exp.yaml").stderr
 
 
 @pytest.mark.parametrize("spoil, words", [

@@ -87,7 +87,7 @@ static void fractions_have_the_decimals_asked_for(void **state)
 static void bad_draws_are_refused(void **state)
 {
     (void)state;
-    assert_refused("!s [1]", "'!s' with 1 entries");
+    assert_refused("!s [1]", "'!s' with 1 entry;");
     assert_refused("!s [1, 10]", "how many to draw");
     assert_refused("!s [1, 10.1, 5, 1, 1]", "'!s' with 5 entries");
     assert_refused("!s [1, 10, 0]", "the number of draws of '!s' cannot be '0'");
