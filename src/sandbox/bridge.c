@@ -193,11 +193,23 @@ static int check_addresses(struct loop *loop, const struct bridge *b, struct err
     return 0;
 }
 
-/* ERR_CONFLICT where an interface of the name is somebody else's. *exists: it is ours. */
-static int check_owner(const struct bridge *b, bool *exists, struct err *err)
+/* Whether the bridge's alias names a sandbox whose directory somebody has removed. */
+static bool is_orphan(struct str alias)
+{
+    size_t n = strlen(ALIAS_PREFIX);
+    if (!str_starts(alias, ALIAS_PREFIX) || alias.n >= ALIAS_MAX || alias.p[n] != '/')
+        return false;
+    AUTO_FREE char *dir = str_dup((struct str){alias.p + n, alias.n - n});
+    return !fs_exists(dir);
+}
+
+/* ERR_CONFLICT where an interface of the name is somebody else's. *exists: there is one, and it is
+ * ours; *orphan: there is one, and it is nobody's any more. */
+static int check_owner(const struct bridge *b, bool *exists, bool *orphan, struct err *err)
 {
     AUTO_FREE char *path = mem_printf("/sys/class/net/%s/ifalias", b->name);
     AUTO_BUF struct buf alias = {0};
+    *orphan = false;
     *exists = fs_exists(path);
     if (!*exists)
         return 0;
@@ -211,8 +223,13 @@ static int check_owner(const struct bridge *b, bool *exists, struct err *err)
         ours[ALIAS_MAX] = '\0';
     if (str_is(text, ours))
         return 0;
+    *orphan = is_orphan(text);
+    *exists = !*orphan;
+    if (*orphan)
+        return 0;
     return err_set(err, ERR_CONFLICT,
-                   "the network interface '%s' belongs to '%.*s'; choose another bridge name",
+                   "the network interface '%s' belongs to '%.*s'; choose another name: --bridge "
+                   "NAME --network CIDR --public-network CIDR",
                    b->name, STR_FMT(text));
 }
 
@@ -420,16 +437,28 @@ static int bridge_init(const struct bridge_options *o, struct bridge *out, struc
     return 0;
 }
 
+static void remove_links(struct loop *loop, const struct bridge *b)
+{
+    AUTO_BUF struct buf lines = {0};
+    buf_addf(&lines, "link delete %s-gw\nnetns delete %s\nlink delete %s\n", b->name, b->netns,
+             b->name);
+    (void)!run_batch(loop, NULL, true, &lines, NULL);
+    (void)set_guard(loop, b, false);
+}
+
 int bridge_open(struct loop *loop, const struct bridge_options *o, struct bridge *out,
                 struct err *err)
 {
     struct bridge b;
-    bool exists;
+    bool exists, orphan;
     if (bridge_init(o, &b, err) == -1)
         return -1;
-    if (check_owner(&b, &exists, err) == -1 || check_routes(loop, &b, err) == -1 ||
-        check_addresses(loop, &b, err) == -1 || add_blackholes(loop, &b, err) == -1 ||
-        add_bridge(loop, &b, exists, err) == -1 || add_gateway(loop, &b, err) == -1) {
+    int rc = check_owner(&b, &exists, &orphan, err);
+    if (rc == 0 && orphan)
+        remove_links(loop, &b);
+    if (rc == -1 || check_routes(loop, &b, err) == -1 || check_addresses(loop, &b, err) == -1 ||
+        add_blackholes(loop, &b, err) == -1 || add_bridge(loop, &b, exists, err) == -1 ||
+        add_gateway(loop, &b, err) == -1) {
         bridge_done(&b);
         return -1;
     }
@@ -448,15 +477,11 @@ void bridge_done(struct bridge *b)
 void bridge_remove(struct loop *loop, const struct bridge_options *o)
 {
     struct bridge b;
-    bool exists;
+    bool exists, orphan;
     if (bridge_init(o, &b, NULL) == -1)
         return;
-    if (check_owner(&b, &exists, NULL) == 0) {
-        AUTO_BUF struct buf lines = {0};
-        buf_addf(&lines, "link delete %s-gw\nnetns delete %s\nlink delete %s\n", b.name, b.netns,
-                 b.name);
-        (void)!run_batch(loop, NULL, true, &lines, NULL);
-        (void)set_guard(loop, &b, false);
+    if (check_owner(&b, &exists, &orphan, NULL) == 0) {
+        remove_links(loop, &b);
         /* Where the ranges are another sandbox's by now, so are the blackhole routes. */
         if (check_routes(loop, &b, NULL) == 0 && check_addresses(loop, &b, NULL) == 0)
             remove_blackholes(loop, &b);

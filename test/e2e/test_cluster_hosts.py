@@ -1,14 +1,16 @@
 """The main job on real hosts: systemd, cloud-init, OpenSSH. Needs root and LXC."""
 import base64
+import json
 import os
 import re
+import shutil
 import signal
 import subprocess
 import time
 
 import pytest
 
-from conftest import FLAMBE
+from conftest import FLAMBE, make_sandbox, needs_root
 from test_cluster_ghosts import alive, ec2, hosts, tags
 
 READY = {"ready", "running"}
@@ -226,3 +228,23 @@ def test_a_stopped_sandbox_leaves_no_network(light):
     assert done.returncode == 0, done.stderr
     assert light.flambe("exec", "slept", "--", "cat marker").stdout.count("kept") == 2
     assert light.flambe("down", "slept", "-y").returncode == 0
+
+
+def test_a_bridge_whose_sandbox_was_removed_is_taken_over():
+    """`rm -rf` of a sandbox's directory must not take its bridge's name away for ever."""
+    needs_root()
+    first = make_sandbox("light")
+    first.start()
+    pid = json.loads((first.dir / "control.json").read_text())["pid"]
+    os.kill(pid, signal.SIGKILL)
+    second = make_sandbox("light")
+    second.options = first.options
+    time.sleep(0.3)
+    refused = second.control("start", "--hosts", "light", *second.options, check=False)
+    assert refused.returncode == 1 and "--bridge" in refused.stderr
+    shutil.rmtree(first.home)
+    try:
+        second.start()
+    finally:
+        second.destroy()
+        shutil.rmtree(second.home, ignore_errors=True)
