@@ -12,7 +12,13 @@ void manual_synopsis(struct buf *out);
 void manual_commands(struct buf *out);
 void manual_options(struct buf *out);
 /* The table of keys of doc/aws-cluster.yaml.5.scd. */
-void manual_keys(struct buf *out);
+void manual_keys(struct buf *out); /* of a cluster's file */
+/* Of an experiment's file, and of its parts. */
+void manual_experiment_keys(struct buf *out);
+void manual_script_keys(struct buf *out);
+void manual_command_keys(struct buf *out);
+void manual_device_keys(struct buf *out);
+void manual_scheduler_keys(struct buf *out);
 
 /* `shell` is one of completion_shells. */
 extern const char *const completion_shells[]; /* NULL-terminated */

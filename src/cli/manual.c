@@ -2,6 +2,8 @@
 #include "cli/commands.h"
 #include "cli/help.h"
 #include "cluster/spec.h"
+#include "experiment/spec.h"
+#include "experiment/tuner.h"
 #include <string.h>
 
 /* scdoc takes '*', '_' and '\' as markup. */
@@ -78,4 +80,29 @@ void manual_options(struct buf *out)
 void manual_keys(struct buf *out)
 {
     schema_to_scdoc(&cluster_schema, out);
+}
+
+void manual_experiment_keys(struct buf *out)
+{
+    schema_to_scdoc(&experiment_schema, out);
+}
+
+void manual_script_keys(struct buf *out)
+{
+    schema_to_scdoc(&script_schema, out);
+}
+
+void manual_command_keys(struct buf *out)
+{
+    schema_to_scdoc(&command_schema, out);
+}
+
+void manual_device_keys(struct buf *out)
+{
+    schema_to_scdoc(&devices_schema, out);
+}
+
+void manual_scheduler_keys(struct buf *out)
+{
+    schema_to_scdoc(&scheduler_schema, out);
 }

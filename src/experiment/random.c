@@ -19,9 +19,9 @@ void random_init(struct random *r, uint64_t seed, struct str stream)
     buf_add_str(&text, stream);
     uint8_t digest[SHA256_SIZE];
     digest_sha256(buf_view(&text), digest);
+    /* All zeros, the one state that gives no numbers, is no digest that anybody will see. */
     for (int i = 0; i < 4; i++)
         r->s[i] = little_endian(digest + 8 * i);
-    r->s[0] |= 1; /* the one state that is not allowed is all zeros */
 }
 
 static uint64_t rotate(uint64_t x, int k)

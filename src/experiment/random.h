@@ -1,9 +1,9 @@
 /* The random numbers of `!s`: xoshiro256** 1.0 (Blackman and Vigna, 2018,
  * https://prng.di.unimi.it), one stream for each option.
  *
- * A stream's state is the SHA-256 of the file's seed and the option's path, so that an option draws
- * the same whatever else the file holds. Whole numbers are drawn without bias, by rejection; a
- * fraction is the upper 53 bits over 2^53. */
+ * A stream's state is the SHA-256 of the file's seed (in decimal, and a new line) and the option's
+ * path, as four little-endian words, so that an option draws the same whatever else the file holds.
+ * Whole numbers are drawn without bias, by rejection; a fraction is the upper 53 bits over 2^53. */
 #ifndef FLAMBE_EXPERIMENT_RANDOM_H
 #define FLAMBE_EXPERIMENT_RANDOM_H
 

@@ -145,6 +145,11 @@ static const struct part parts[] = {
     {"doc/flambe.1.scd", "commands", manual_commands},
     {"doc/flambe.1.scd", "options", manual_options},
     {"doc/aws-cluster.yaml.5.scd", "keys", manual_keys},
+    {"doc/experiment.yaml.5.scd", "keys", manual_experiment_keys},
+    {"doc/experiment.yaml.5.scd", "script", manual_script_keys},
+    {"doc/experiment.yaml.5.scd", "command", manual_command_keys},
+    {"doc/experiment.yaml.5.scd", "devices", manual_device_keys},
+    {"doc/experiment.yaml.5.scd", "scheduler", manual_scheduler_keys},
 };
 
 static void check_part(const struct part *part)
