@@ -103,10 +103,10 @@ def make_sandbox(kind, *options):
     home = tempfile.mkdtemp(prefix="flambe-test-")
     if kind != "ghost":
         # Beside a sandbox of the user's own, and beside other test runs.
-        place = next(n % 60 for n in _networks
-                     if not os.path.exists(f"/sys/class/net/flambet{n % 60}"))
-        options = (*options, "--bridge", f"flambet{place}", "--network", f"10.{130 + 2 * place}.0.0/16",
-                   "--public-network", f"10.{131 + 2 * place}.0.0/16")
+        place = next(n % 40 for n in _networks
+                     if not os.path.exists(f"/sys/class/net/flambet{n % 40}"))
+        options = (*options, "--bridge", f"flambet{place}", "--network", f"10.{120 + 2 * place}.0.0/16",
+                   "--public-network", f"10.{121 + 2 * place}.0.0/16")
     return Sandbox(home, kind, *options)
 
 
