@@ -24,14 +24,6 @@ static size_t count_steps(const struct plan *p, enum plan_verb verb)
     return n;
 }
 
-static void show_plan(struct up *u)
-{
-    AUTO_BUF struct buf text = {0}, clean = {0};
-    plan_text(&u->planned.plan, &text);
-    text_clean(buf_view(&text), true, &clean);
-    console_lines(&u->cli->screen, buf_view(&clean));
-}
-
 static void question(const struct plan *p, struct buf *out)
 {
     size_t make = count_steps(p, PLAN_CREATE);
@@ -48,40 +40,6 @@ static void question(const struct plan *p, struct buf *out)
     buf_addc(out, '?');
 }
 
-static void show_problems(struct cli *cli, const struct strv *problems)
-{
-    json_t *list = json_array();
-    for (size_t i = 0; i < problems->count; i++) {
-        AUTO_BUF struct buf line = {0};
-        text_styled(STYLE_RED, cli->screen.color, STR("flambe:"), &line);
-        buf_addc(&line, ' ');
-        text_clean(str_of(problems->items[i]), true, &line);
-        console_line(&cli->screen, "%s", buf_text(&line));
-        json_array_append_new(list, json_string(problems->items[i]));
-    }
-    if (problems->count && !cli->error_details)
-        cli->error_details = json_pack("{s:O}", "problems", list);
-    json_decref(list);
-}
-
-/* Comes before the question: a plan that cannot be carried out is not worth an answer. */
-static int preflight(struct up *u, struct err *err)
-{
-    struct cluster *c = &u->planned.session.cluster;
-    struct live *live = live_new(c->loop, &u->cli->screen, u->planned.spec.name);
-    if (u->cli->screen.tty) {
-        live_watch(live, &c->watch);
-        live_step(live, "looking at what the launch needs");
-    }
-    AUTO_STRV struct strv problems = {0};
-    int rc = cluster_preflight(c, &u->planned.spec, &u->planned.plan, u->identity, &u->launch,
-                               &problems, err);
-    session_watch(&u->planned.session);
-    live_free(live);
-    show_problems(u->cli, &problems);
-    return rc;
-}
-
 /* *go is false where the user said no. */
 static int decide(struct up *u, bool *go, struct err *err)
 {
@@ -90,17 +48,18 @@ static int decide(struct up *u, bool *go, struct err *err)
     *go = true;
     if (plan_is_empty(plan)) {
         if (plan->differences.count || plan->extra || cli->opt.verbose)
-            show_plan(u);
+            planned_show(&u->planned);
         return 0;
     }
-    show_plan(u);
+    planned_show(&u->planned);
     AUTO_BUF struct buf text = {0};
     question(plan, &text);
     bool can_ask = cli->screen.tty && isatty(STDIN_FILENO) == 1;
     bool declined = false;
     if (!cli->opt.yes && !can_ask)
         return cli_confirm(cli, u->planned.session.loop, buf_text(&text), &declined, err);
-    if (count_steps(plan, PLAN_CREATE) && preflight(u, err) == -1)
+    if (count_steps(plan, PLAN_CREATE) &&
+        planned_preflight(&u->planned, u->identity, &u->launch, err) == -1)
         return -1;
     if (cli_confirm(cli, u->planned.session.loop, buf_text(&text), &declined, err) == -1)
         return -1;
@@ -192,19 +151,13 @@ static int act(struct up *u, struct err *err)
     return rc == -1 ? err_copy(err, &why) : 0;
 }
 
-static int load_identity(struct up *u, struct err *err)
-{
-    struct target t = {.name = u->planned.spec.name, .key_path = u->planned.spec.key};
-    return target_load_identity(u->cli, &t, &u->identity, err);
-}
-
 static int run(struct cli *cli, struct err *err)
 {
     struct up u = {.cli = cli, .path = cli->args.items[0], .began = clock_mono(clock_system())};
     bool go = false;
     int rc = planned_load(&u.planned, cli, u.path, err);
     if (rc == 0)
-        rc = load_identity(&u, err);
+        rc = planned_identity(&u.planned, &u.identity, err);
     if (rc == 0)
         /* What an earlier run left is launched again only with a yes: given here, or later, when
          * cluster_up() does it. */

@@ -1,6 +1,8 @@
 /* See plan_view.h. */
 #include "cli/plan_view.h"
+#include "base/mem.h"
 #include "cli/hosttable.h"
+#include "cli/text.h"
 #include <stdio.h>
 
 const char *price_text(double usd_per_hour)
@@ -55,6 +57,54 @@ int planned_look(struct planned *p, bool resume, struct err *err)
     int rc = look(p, resume, err);
     session_watch(s);
     live_free(live);
+    return rc;
+}
+
+void planned_show(struct planned *p)
+{
+    AUTO_BUF struct buf text = {0}, clean = {0};
+    plan_text(&p->plan, &text);
+    text_clean(buf_view(&text), true, &clean);
+    console_lines(&p->session.cli->screen, buf_view(&clean));
+}
+
+int planned_identity(struct planned *p, struct ssh_identity **out, struct err *err)
+{
+    struct target t = {.name = p->spec.name, .key_path = p->spec.key};
+    return target_load_identity(p->session.cli, &t, out, err);
+}
+
+static void show_problems(struct cli *cli, const struct strv *problems)
+{
+    json_t *list = json_array();
+    for (size_t i = 0; i < problems->count; i++) {
+        AUTO_BUF struct buf line = {0};
+        text_styled(STYLE_RED, cli->screen.color, STR("flambe:"), &line);
+        buf_addc(&line, ' ');
+        text_clean(str_of(problems->items[i]), true, &line);
+        console_line(&cli->screen, "%s", buf_text(&line));
+        json_array_append_new(list, json_string(problems->items[i]));
+    }
+    if (problems->count && !cli->error_details)
+        cli->error_details = json_pack("{s:O}", "problems", list);
+    json_decref(list);
+}
+
+int planned_preflight(struct planned *p, const struct ssh_identity *identity,
+                      struct cluster_launch **launch, struct err *err)
+{
+    struct cluster *c = &p->session.cluster;
+    struct cli *cli = p->session.cli;
+    struct live *live = live_new(c->loop, &cli->screen, p->spec.name);
+    if (cli->screen.tty) {
+        live_watch(live, &c->watch);
+        live_step(live, "looking at what the launch needs");
+    }
+    AUTO_STRV struct strv problems = {0};
+    int rc = cluster_preflight(c, &p->spec, &p->plan, identity, launch, &problems, err);
+    session_watch(&p->session);
+    live_free(live);
+    show_problems(cli, &problems);
     return rc;
 }
 

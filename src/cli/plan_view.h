@@ -18,6 +18,14 @@ int planned_load(struct planned *p, struct cli *cli, const char *path, struct er
 /* Connects and observes; `resume` first ends what an earlier run left half done. */
 int planned_look(struct planned *p, bool resume, struct err *err) MUST_CHECK;
 void planned_done(struct planned *p);
+/* The plan on standard error. */
+void planned_show(struct planned *p);
+/* The private key that the file names. */
+int planned_identity(struct planned *p, struct ssh_identity **out, struct err *err) MUST_CHECK;
+/* Looks at what the launch needs and shows all that it would fail for. Without `identity` (NULL) it
+ * is not compared with the key pair. */
+int planned_preflight(struct planned *p, const struct ssh_identity *identity,
+                      struct cluster_launch **launch, struct err *err) MUST_CHECK;
 /* "about $0.12 an hour", or "" where the price is not known; static. */
 const char *price_text(double usd_per_hour);
 

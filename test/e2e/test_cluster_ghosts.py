@@ -116,6 +116,18 @@ def test_a_plan_makes_nothing(ghosts):
     assert json.loads(ghosts.flambe("plan", file, "-o", "json", check=True).stdout)["steps"]
 
 
+def test_a_plan_says_all_that_the_launch_would_fail_for(ghosts):
+    file = ghosts.cluster_file(name="paper", key_name="nobody", subnet_id="subnet-0123456789abcdef0",
+                               key="/nowhere/else.pem")
+    plan = ghosts.flambe("plan", file)
+    assert plan.returncode == 1 and "paper_factory" in plan.stdout
+    assert all(w in plan.stderr for w in ("'nobody'", "'subnet-0123456789abcdef0'", "/nowhere/else.pem"))
+    done = ghosts.flambe("plan", file, "-o", "json")
+    said = json.loads(done.stdout)
+    assert done.returncode == 1 and len(said["problems"]) == 2 and said["steps"]
+    assert said["error"]["exit_status"] == 1
+
+
 def test_without_a_terminal_it_refuses(ghosts):
     file = ghosts.cluster_file(name="quiet")
     done = ghosts.flambe(file)
