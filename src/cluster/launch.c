@@ -245,7 +245,7 @@ static int collect(const struct books *b, const struct cluster_spec *spec, struc
          * machines; where nothing is known, the next run asks again. */
         bool refused =
             !l->err.unsure && (journal_replay_is_final(&l->err) || l->err.code == ERR_CREDENTIALS ||
-                               l->err.code == ERR_CLOCK_SKEW);
+                               l->err.code == ERR_CLOCK_SKEW || l->err.code == ERR_THROTTLED);
         if (ok || refused) {
             if (take_answer(b, l->token, l->host_key, &made, rc == 0 ? err : NULL) == -1)
                 rc = -1;

@@ -5,7 +5,6 @@
  * has no pin at all: a pin that does not fit is never replaced. */
 #include "base/mem.h"
 #include "cluster/cluster_priv.h"
-#include "os/fs.h"
 #include <stdlib.h>
 #include <string.h>
 
@@ -70,15 +69,22 @@ static int learn(struct cluster *c, struct pins *pins, const struct cluster_host
     return 0;
 }
 
-int pinfile_learn(struct cluster *c, struct pins *pins, const struct cluster_hosts *hosts,
-                  struct err *err)
+static size_t count_unknown(const struct pins *pins, const struct cluster_hosts *hosts)
 {
-    size_t learned = 0, unknown = 0;
+    size_t unknown = 0;
     for (size_t i = 0; i < hosts->count; i++) {
         const struct cluster_host *h = &hosts->items[i];
         unknown +=
             h->instance_id && h->state == EC2_RUNNING && !pinfile_count(pins, h->instance_id);
     }
+    return unknown;
+}
+
+/* Without saving. */
+static int learn_all(struct cluster *c, struct pins *pins, const struct cluster_hosts *hosts,
+                     size_t *all, struct err *err)
+{
+    size_t learned = 0, unknown = count_unknown(pins, hosts);
     if (!unknown)
         return 0;
     /* Latest first: it is what the host printed a moment ago, where the type can do it. */
@@ -86,11 +92,47 @@ int pinfile_learn(struct cluster *c, struct pins *pins, const struct cluster_hos
         return -1;
     if (learned < unknown && learn(c, pins, hosts, false, &learned, err) == -1)
         return -1;
-    if (!learned)
+    if (learned)
+        warn_user(c, "this machine had no keys of %zu host%s: took them from EC2's console output",
+                  learned, learned == 1 ? "" : "s");
+    *all = learned;
+    return 0;
+}
+
+int pinfile_learn(struct cluster *c, struct pins *pins, const struct cluster_hosts *hosts,
+                  struct err *err)
+{
+    size_t learned = 0;
+    if (learn_all(c, pins, hosts, &learned, err) == -1)
+        return -1;
+    return learned ? pinfile_save(pins, err) : 0;
+}
+
+/* As pinfile_learn(), by a verb that does not hold the lock. The file is `up`'s while that runs:
+ * what was read before it would overwrite the pins that it writes. So what is learned is then used
+ * and not kept. */
+static int learn_beside(struct cluster *c, const char *creator, const char *name, struct pins *pins,
+                        const struct cluster_hosts *hosts, struct err *err)
+{
+    if (!count_unknown(pins, hosts))
         return 0;
-    warn_user(c, "this machine had no keys of %zu host%s: took them from EC2's console output",
-              learned, learned == 1 ? "" : "s");
-    return pinfile_save(pins, err);
+    struct lock *lock = NULL;
+    struct err why = {0};
+    AUTO_FREE char *path = mem_dup(pins->path);
+    int rc = 0;
+    if (state_lock(c, creator, name, &lock, &why) == 0) {
+        pinfile_done(pins); /* another may have written it since */
+        rc = pinfile_load(path, pins, err);
+    } else if (why.code != ERR_CONFLICT) {
+        return err_copy(err, &why);
+    }
+    size_t learned = 0;
+    if (rc == 0)
+        rc = learn_all(c, pins, hosts, &learned, err);
+    if (rc == 0 && learned && lock)
+        rc = pinfile_save(pins, err);
+    lock_release(lock);
+    return rc;
 }
 
 void cluster_targets_done(struct cluster_targets *t)
@@ -137,11 +179,9 @@ int cluster_targets(struct cluster *c, const char *creator, const char *name,
                     struct cluster_targets *out, struct err *err)
 {
     AUTO_FREE char *path = cluster_known_hosts_path(c, creator, name);
-    AUTO_FREE char *dir = state_path(c, creator, name, NULL);
     CLEANUP(pinfile_done) struct pins pins = {0};
-    if (pinfile_load(path, &pins, err) == -1)
-        return -1;
-    if (fs_mkdirs(dir, 0700, err) == -1 || pinfile_learn(c, &pins, hosts, err) == -1)
+    if (pinfile_load(path, &pins, err) == -1 ||
+        learn_beside(c, creator, name, &pins, hosts, err) == -1)
         return -1;
     struct cluster_targets t = {
         .items = mem_array(hosts->count + 1, sizeof *t.items),

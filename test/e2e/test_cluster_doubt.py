@@ -1,4 +1,5 @@
 """What a laptop cannot know for sure: launches without an answer, and what the next run makes of them."""
+import fcntl
 import signal
 import subprocess
 import time
@@ -90,3 +91,16 @@ def test_without_a_yes_nothing_is_launched_again(ghosts):
         subprocess.run([FLAMBE, *argv], env=ghosts.env, stdin=subprocess.DEVNULL, capture_output=True, timeout=60)
     assert "RunInstances" not in calls(ghosts, before)
     assert alive(ghosts) == []
+
+
+def test_keys_from_the_console_do_not_overwrite_those_of_a_run_at_work(ghosts):
+    file = ghosts.cluster_file(name="mine", factories_num=1)
+    assert ghosts.flambe(file, "-y").returncode == 0
+    known = next(ghosts.home.glob("state/flambe/clusters/*/*/mine/known_hosts"))
+    known.unlink()
+    with open(known.with_name("lock"), "r+") as lock:  # as an `up` that is at work holds it
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        assert ghosts.flambe("exec", "mine", "--", "true").returncode == 0
+        assert not known.exists()
+    assert ghosts.flambe("exec", "mine", "--", "true").returncode == 0
+    assert len(known.read_text().splitlines()) >= 2
