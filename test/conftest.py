@@ -110,17 +110,6 @@ def make_sandbox(kind, *options):
     return Sandbox(home, kind, *options)
 
 
-@pytest.fixture
-def ghosts():
-    """A fresh sandbox of ghosts: needs no root."""
-    box = make_sandbox("ghost")
-    try:
-        yield box.start()
-    finally:
-        box.destroy()
-        shutil.rmtree(box.home, ignore_errors=True)
-
-
 def needs_root():
     if os.geteuid() != 0:
         pytest.skip("real hosts need root")
@@ -128,23 +117,31 @@ def needs_root():
         pytest.skip("real hosts need LXC")
 
 
-@pytest.fixture(scope="module")
-def light():
-    needs_root()
-    box = make_sandbox("light")
+def running_sandbox(kind):
+    """Starts a sandbox, lends it, and removes everything of it."""
+    if kind != "ghost":
+        needs_root()
+    box = make_sandbox(kind)
     try:
         yield box.start()
     finally:
         box.destroy()
         shutil.rmtree(box.home, ignore_errors=True)
+
+
+@pytest.fixture
+def ghosts():
+    """A fresh sandbox of ghosts: needs no root."""
+    yield from running_sandbox("ghost")
+
+
+@pytest.fixture(scope="module")
+def light():
+    """Light hosts (sshd alone), shared by a module's tests."""
+    yield from running_sandbox("light")
 
 
 @pytest.fixture(scope="module")
 def booted():
-    needs_root()
-    box = make_sandbox("booted")
-    try:
-        yield box.start()
-    finally:
-        box.destroy()
-        shutil.rmtree(box.home, ignore_errors=True)
+    """Booted hosts (systemd and cloud-init), shared by a module's tests."""
+    yield from running_sandbox("booted")
