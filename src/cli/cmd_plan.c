@@ -87,7 +87,7 @@ const struct command cmd_plan = {
     .help =
         "Of a cluster file: looks at what AWS has of that cluster, and shows what 'flambe FILE' "
         "would make, keep and start, what the result costs an hour, and what it would fail for: "
-        "then the exit status is not 0. Makes nothing.\n"
+        "then the exit status is not 0. Makes nothing.\n\n"
         "Of an experiment file: checks it, and shows its stages, their options and links, and "
         "how many trials they come to, with the names of the first. Needs no cluster and no "
         "account, and fetches and runs nothing.",
