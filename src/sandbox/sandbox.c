@@ -158,6 +158,7 @@ static void world_options(struct sandbox *s, struct world_options *o)
                                 .driver = s->driver,
                                 .faults = s->faults,
                                 .user_public_key = s->public_key,
+                                .ssh_port = s->settings.ssh_port,
                                 .changed = world_has_changed,
                                 .changed_ctx = s};
     world_default_delays(o);

@@ -70,6 +70,9 @@ static void seed_group(struct world *w, const struct world_vpc *v)
     g->description = mem_dup("SSH from anywhere, and everything between its members");
     g->vpc_id = mem_dup(v->r.id);
     group_add_rule(g, false, "tcp", 22, 22)->cidr = mem_dup("0.0.0.0/0");
+    int port = w->o.ssh_port; /* ghosts answer elsewhere where 22 cannot be had */
+    if (port && port != 22)
+        group_add_rule(g, false, "tcp", port, port)->cidr = mem_dup("0.0.0.0/0");
     group_add_rule(g, false, "-1", -1, -1)->group_id = mem_dup(g->r.id);
     group_add_rule(g, true, "-1", -1, -1)->cidr = mem_dup("0.0.0.0/0");
     tag_set(&g->r, "Name", "flambe-sg");

@@ -19,6 +19,7 @@ struct world_options {
     struct host_driver driver;
     struct faults *faults;
     const char *user_public_key; /* of the seeded key pair "flambe-key" */
+    int ssh_port;                /* that the seeded group opens beside 22; 0: none */
     /* delays, settable while it runs (world_set) */
     usec_t visible_after;       /* RunInstances to DescribeInstances showing it */
     usec_t pending_for;         /* launch to running */

@@ -325,6 +325,35 @@ static void a_seed_is_the_same_each_time(void **state)
     world_close(w, true);
 }
 
+static size_t openings(const struct world *w, int port)
+{
+    size_t n = 0;
+    for (size_t i = 0; i < w->lists[KIND_GROUP].count; i++) {
+        const struct world_group *g = (const void *)w->lists[KIND_GROUP].items[i];
+        for (size_t k = 0; k < g->rules.count; k++) {
+            const struct group_rule *r = (const struct group_rule *)g->rules.items + k;
+            n += !r->egress && r->from == port && r->to == port && r->cidr;
+        }
+    }
+    return n;
+}
+
+/* Else the first cluster of ghosts begins with a warning that no SSH gets in. */
+static void the_seeded_group_opens_the_ports_of_ssh(void **state)
+{
+    struct fixture *f = *state;
+    struct world_options o = f->o;
+    o.driver = (struct host_driver){0};
+    static const int ports[] = {0, 22, 2222};
+    for (size_t i = 0; i < COUNT_OF(ports); i++) {
+        o.ssh_port = ports[i];
+        struct world *w = world_new(&o);
+        assert_int_equal(openings(w, 22), 1);
+        assert_int_equal(openings(w, 2222), ports[i] == 2222);
+        world_close(w, true);
+    }
+}
+
 #define DEEP_LEARNING \
     "/aws/service/deeplearning/ami/x86_64/base-oss-nvidia-driver-gpu-ubuntu-24.04/latest/ami-id"
 
@@ -361,6 +390,7 @@ int main(void)
         TEST(addresses_are_given_out_late_again),
         TEST(names_in_other_regions),
         TEST(a_seed_is_the_same_each_time),
+        TEST(the_seeded_group_opens_the_ports_of_ssh),
         TEST(public_images),
         cmocka_unit_test(ranges),
     };
