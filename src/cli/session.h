@@ -40,8 +40,8 @@ int target_open(struct session *s, const char *word, struct target *out,
                 struct err *err) MUST_CHECK;
 void target_done(struct target *t);
 
-/* Whether the file is, or is meant to be, an experiment's ('!Experiment'); which it is where it
- * cannot be told from a cluster's otherwise is for the reader of clusters to say. */
+/* Whether the file is, or is meant to be, an experiment's ('!Experiment'); false where it cannot be
+ * read at all. */
 bool file_is_experiment(const char *path);
 /* All that is wrong with a file: on standard error, and into the error that -o json prints. */
 void file_show_diagnostics(struct cli *cli, const struct diags *diags);

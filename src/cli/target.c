@@ -44,8 +44,10 @@ bool file_is_experiment(const char *path)
             found = found || is_experiment_tag(file.documents[i]->tag);
         yaml_done(&file);
     } else {
-        /* What cannot be read has no tags yet. */
-        found = memmem(buf_text(&text), text.len, "!Experiment", strlen("!Experiment"));
+        /* What cannot be read has no tags yet, but lines. */
+        struct str rest = buf_view(&text);
+        while (rest.p && !found)
+            found = str_starts(str_cut(&rest, '\n'), "!Experiment");
     }
     diags_done(&ignored);
     buf_done(&text);

@@ -153,3 +153,15 @@ def test_up_still_says_what_it_cannot_do(home):
     assert done.returncode == 2
     assert "'exp.yaml' is an experiment; this version of flambe makes clusters" in done.stderr
     assert "flambe plan FILE" in done.stderr
+
+
+def test_a_file_that_is_no_yaml_is_told_as_an_experiment_s(home):
+    done = plan(home, "!Experiment\nname: [x\n")
+    assert done.returncode == 2 and "error" in done.stderr and "exp.yaml:" in done.stderr
+    assert "is an experiment" in flambe(home, "exp.yaml").stderr
+
+
+def test_a_cluster_that_speaks_of_experiments_is_a_cluster(home):
+    done = plan(home, "!AWSCluster\n# for the !Experiment of today\nname: [x\n")
+    assert done.returncode == 2
+    assert "is an experiment" not in flambe(home, "exp.yaml").stderr
