@@ -190,15 +190,25 @@ static int find_in_region(struct session *s, const char *name, struct target *ou
     if (cluster_observe_all(&s->cluster, s->cli->opt.creator, &list, err) == -1)
         return -1;
     AUTO_STRV struct strv owners = {0}, names = {0};
+    bool nobodys = false;
     for (size_t i = 0; i < list.count; i++) {
         strv_add(&names, list.items[i].name);
-        if (strcmp(list.items[i].name, name) == 0)
-            strv_add(&owners, list.items[i].creator ? list.items[i].creator : "");
+        if (strcmp(list.items[i].name, name) != 0)
+            continue;
+        if (list.items[i].creator && *list.items[i].creator)
+            strv_add(&owners, list.items[i].creator);
+        else
+            nobodys = true;
     }
     cluster_list_done(&list);
     if (owners.count > 1)
         return several(s->cli, name, &owners, err);
     const char *region = aws_region(s->cluster.aws);
+    if (!owners.count && nobodys)
+        return err_set(err, ERR_CONFLICT,
+                       "the machines of '%s' in %s have no creator tag: flambe did not make them, "
+                       "and does not touch them",
+                       name, region);
     if (!owners.count) {
         const char *near = str_nearest(name, (const char *const *)names.items, names.count);
         if (near)

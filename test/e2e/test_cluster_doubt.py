@@ -104,3 +104,18 @@ def test_keys_from_the_console_do_not_overwrite_those_of_a_run_at_work(ghosts):
         assert not known.exists()
     assert ghosts.flambe("exec", "mine", "--", "true").returncode == 0
     assert len(known.read_text().splitlines()) >= 2
+
+
+def test_machines_without_a_creator_are_not_said_to_be_gone(ghosts):
+    """Somebody made them with the same tags, but for one: flambe would look past them."""
+    assert ghosts.flambe(ghosts.cluster_file(name="mine", factories_num=0, factories_timeout=-1), "-y").returncode == 0
+    one = alive(ghosts)[0]
+    ec2(ghosts).run_instances(
+        ImageId=one["ImageId"], InstanceType="t3.small", MinCount=1, MaxCount=1, SubnetId=one["SubnetId"],
+        KeyName=one["KeyName"], TagSpecifications=[{"ResourceType": "instance", "Tags": [
+            {"Key": "Purpose", "Value": "flambe"}, {"Key": "Cluster-Name", "Value": "other"}]}])
+    time.sleep(0.5)
+    for argv in (["down", "other", "-y"], ["status", "other"], ["exec", "other", "--", "true"]):
+        done = ghosts.flambe(*argv)
+        assert done.returncode == 1 and "no creator tag" in done.stderr, (argv, done.stdout, done.stderr)
+    assert len(alive(ghosts)) == 2
