@@ -4,7 +4,10 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define CONFIRM_WITHIN (10 * USEC_PER_SEC)
+#define CONFIRM_WITHIN (10 * USEC_PER_SEC) /* until the new key is served */
+/* For a host that was there a moment ago: it, or a thousand others before it, keep somebody busy.
+ */
+#define REACH_AGAIN (30 * USEC_PER_SEC)
 #define SESSIONS_KEPT_MAX 128 /* larger clusters close sessions that wait, for memory's sake */
 
 /* ---- connected ----------------------------------------------------------------------------- */
@@ -142,7 +145,7 @@ static void contact_ended(struct contact *k, const struct ssh_exec_result *r)
 static void confirm(struct contact *k)
 {
     k->confirm_until = clock_mono(loop_clock(k->cs->c->loop)) + CONFIRM_WITHIN;
-    contact_connect(k, STAGE_CONFIRM, k->new_key, CONFIRM_WITHIN);
+    contact_connect(k, STAGE_CONFIRM, k->new_key, REACH_AGAIN);
 }
 
 static void activate_ended(struct contact *k, const struct ssh_exec_result *r)
@@ -210,7 +213,7 @@ static void settle(struct contact *k)
     if (k->session)
         contact_finish(k);
     else
-        contact_connect(k, STAGE_REOPEN, NULL, CONFIRM_WITHIN);
+        contact_connect(k, STAGE_REOPEN, NULL, REACH_AGAIN);
 }
 
 void contact_barrier(struct contacts *cs)
