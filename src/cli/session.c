@@ -4,6 +4,7 @@
 #include "cli/text.h"
 #include "os/fs.h"
 #include <stdlib.h>
+#include <string.h>
 #include <sys/prctl.h>
 
 static void cancelled(void *ctx)
@@ -34,9 +35,27 @@ void session_init(struct session *s, struct cli *cli)
     loop_catch_signals(s->loop, cancelled, s);
 }
 
+/* A sandbox that does not run, or an endpoint of another region, looks like broken AWS or wrong
+ * keys: what to type is said where the endpoint is not AWS's own. */
+static void advise(struct session *s, const struct err *err)
+{
+    const char *endpoint = s->cluster.aws ? aws_endpoint(s->cluster.aws, "ec2") : NULL;
+    if (s->cli->hints.count || !endpoint || strstr(endpoint, ".amazonaws.com") ||
+        strstr(endpoint, ".api.aws"))
+        return;
+    if (err->code == ERR_UNREACHABLE && strncmp(endpoint, "http://127.", 11) == 0)
+        cli_hint(s->cli, "flambe-sandbox start, where %s is meant to be the sandbox", endpoint);
+    else if (strcmp(err->origin, "AuthFailure") == 0)
+        cli_hint(s->cli,
+                 "another region with --region or 'region_name', where %s is not an endpoint of %s",
+                 endpoint, aws_region(s->cluster.aws));
+}
+
 static void traced(void *ctx, const struct aws_trace *t)
 {
     struct session *s = ctx;
+    if (t->err && !t->retry_in)
+        advise(s, t->err);
     if (t->err && t->err->code == ERR_CLOCK_SKEW && !s->skew_said) {
         s->skew_said = true;
         AUTO_FREE char *text = mem_printf("%s (going on by AWS's clock)", t->err->msg);

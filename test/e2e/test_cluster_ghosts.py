@@ -231,6 +231,9 @@ def test_no_credentials_and_no_endpoint(ghosts):
     done = subprocess.run([FLAMBE, str(file), "-y"], env=env, stdin=subprocess.DEVNULL, text=True,
                           capture_output=True, timeout=60)
     assert done.returncode == 6 and "127.0.0.1:9" in done.stderr
+    assert "try: flambe-sandbox start" in done.stderr, done.stderr
+    done = ghosts.flambe("status", "--region", "us-west-2")
+    assert done.returncode == 4 and "is not an endpoint of us-west-2" in done.stderr, done.stderr
 
 
 def start_and_stop(box, file, sig, when, seconds=30):
