@@ -102,25 +102,27 @@ void script_contact(const char *instance_id, bool orchestrator, struct buf *out)
 void script_activate(const char *instance_id, struct buf *out)
 {
     add_prologue(instance_id, out);
-    buf_adds(out, "if [ ! -e $d/rotated ] || [ -e $d/next.pub ]; then\n"
-                  "  [ -s $d/next ] && [ -s $d/next.pub ] || fail 'there is no new host key'\n"
-                  "  cp $d/next $k.flambe && mv -f $k.flambe $k || fail \"cannot write $k\"\n"
-                  "  umask 022\n"
-                  "  cp $d/next.pub $k.pub.flambe && mv -f $k.pub.flambe $k.pub ||"
-                  " fail \"cannot write $k.pub\"\n"
-                  "  umask 077\n"
-                  "  : > $d/rotated\n"
-                  /* next.pub after the rest: while it is there, all this is done again */
-                  "  h=/etc/ssh/ssh_host\n"
-                  "  rm -f ${h}_rsa_key ${h}_rsa_key.pub ${h}_ecdsa_key ${h}_ecdsa_key.pub"
-                  " ${h}_dsa_key ${h}_dsa_key.pub $d/next.pub $d/next\n"
-                  "fi\n"
-                  "read -r p < $k.pub || fail \"cannot read $k.pub\"\n"
-                  /* for other machines of the user: EC2 shows the console to who may see it */
-                  "{ echo '-----BEGIN SSH HOST KEY KEYS-----'; echo \"$p\";"
-                  " echo '-----END SSH HOST KEY KEYS-----'; } 2>/dev/null > /dev/console\n"
-                  "echo \"flambe: host-key $p\"\n"
-                  "echo 'flambe: ok'\n");
+    buf_adds(
+        out,
+        "if [ ! -e $d/rotated ] || [ -e $d/next.pub ]; then\n"
+        "  [ -s $d/next ] && [ -s $d/next.pub ] || fail 'there is no new host key'\n"
+        "  cp $d/next $k.flambe && mv -f $k.flambe $k || fail \"cannot write $k\"\n"
+        "  umask 022\n"
+        "  read -r p < $d/next.pub && echo \"$p\" > $k.pub.flambe && mv -f $k.pub.flambe $k.pub ||"
+        " fail \"cannot write $k.pub\"\n"
+        "  umask 077\n"
+        "  : > $d/rotated\n"
+        /* next.pub after the rest: while it is there, all this is done again */
+        "  h=/etc/ssh/ssh_host\n"
+        "  rm -f ${h}_rsa_key ${h}_rsa_key.pub ${h}_ecdsa_key ${h}_ecdsa_key.pub"
+        " ${h}_dsa_key ${h}_dsa_key.pub $d/next.pub $d/next\n"
+        "fi\n"
+        "read -r p < $k.pub || fail \"cannot read $k.pub\"\n"
+        /* for other machines of the user: EC2 shows the console to who may see it */
+        "{ echo '-----BEGIN SSH HOST KEY KEYS-----'; echo \"$p\";"
+        " echo '-----END SSH HOST KEY KEYS-----'; } 2>/dev/null > /dev/console\n"
+        "echo \"flambe: host-key $p\"\n"
+        "echo 'flambe: ok'\n");
 }
 
 void script_setup(const struct strv *commands, const char *nonce, struct buf *out)

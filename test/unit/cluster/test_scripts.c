@@ -2,6 +2,7 @@
 #include "config/yaml.h"
 #include "os/proc.h"
 #include "unit.h"
+#include <sys/stat.h>
 
 static struct loop *loop;
 
@@ -252,6 +253,14 @@ static bool there(const struct box *b, const char *name)
     return fs_exists(path);
 }
 
+static unsigned mode_of(const struct box *b, const char *name)
+{
+    AUTO_FREE char *path = fs_join(b->dir, name);
+    struct stat st;
+    assert_int_equal(stat(path, &st), 0);
+    return st.st_mode & 07777;
+}
+
 static char *contact_once(const struct box *b, const char *id)
 {
     AUTO_BUF struct buf script = {0}, out = {0};
@@ -283,6 +292,8 @@ static void the_host_key_rotates_and_may_be_asked_again(void **state)
     assert_false(there(&b, "etc/ssh/ssh_host_ed25519_key"));
     activate_once(&b);
     AUTO_FREE char *served = slurp(&b, "etc/ssh/ssh_host_ed25519_key.pub");
+    assert_int_equal(mode_of(&b, "etc/ssh/ssh_host_ed25519_key.pub"), 0644);
+    assert_int_equal(mode_of(&b, "etc/ssh/ssh_host_ed25519_key"), 0600);
     assert_true(str_starts(str_of(served), first));
     assert_false(there(&b, "etc/ssh/ssh_host_rsa_key"));
     AUTO_FREE char *console = slurp(&b, "console");
