@@ -53,7 +53,7 @@ static int run_cluster(struct cli *cli, struct err *err)
 {
     struct planned p;
     struct err why = {0};
-    int rc = planned_load(&p, cli, cli->args.items[0], err);
+    int rc = planned_load(&p, cli, cli->args.items[0], false, err);
     if (rc == 0)
         rc = planned_look(&p, false, err);
     if (rc == 0) {

@@ -155,7 +155,7 @@ static int run(struct cli *cli, struct err *err)
 {
     struct up u = {.cli = cli, .path = cli->args.items[0], .began = clock_mono(clock_system())};
     bool go = false;
-    int rc = planned_load(&u.planned, cli, u.path, err);
+    int rc = planned_load(&u.planned, cli, u.path, true, err);
     if (rc == 0)
         rc = planned_identity(&u.planned, &u.identity, err);
     if (rc == 0)

@@ -36,11 +36,12 @@ static int look(struct planned *p, bool resume, struct err *err)
     return 0;
 }
 
-int planned_load(struct planned *p, struct cli *cli, const char *path, struct err *err)
+int planned_load(struct planned *p, struct cli *cli, const char *path, bool with_key,
+                 struct err *err)
 {
     *p = (struct planned){0};
     session_init(&p->session, cli);
-    if (target_load_spec(cli, path, &p->spec, err) == -1)
+    if (target_load_spec(cli, path, with_key, &p->spec, err) == -1)
         return -1;
     p->has_spec = true;
     return 0;

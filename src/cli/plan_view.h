@@ -13,8 +13,10 @@ struct planned {
     bool has_plan;
 };
 
-/* Opens the session and reads the file; planned_done() follows also after an error. */
-int planned_load(struct planned *p, struct cli *cli, const char *path, struct err *err) MUST_CHECK;
+/* Opens the session and reads the file, and `with_key` looks at the key file that it names;
+ * planned_done() follows also after an error. */
+int planned_load(struct planned *p, struct cli *cli, const char *path, bool with_key,
+                 struct err *err) MUST_CHECK;
 /* Connects and observes; `resume` first ends what an earlier run left half done. */
 int planned_look(struct planned *p, bool resume, struct err *err) MUST_CHECK;
 void planned_done(struct planned *p);

@@ -45,8 +45,9 @@ void target_done(struct target *t);
 bool file_is_experiment(const char *path);
 /* All that is wrong with a file: on standard error, and into the error that -o json prints. */
 void file_show_diagnostics(struct cli *cli, const struct diags *diags);
-/* Reads a cluster file and shows all that is wrong with it. */
-int target_load_spec(struct cli *cli, const char *path, struct cluster_spec *out,
+/* Reads a cluster file and shows all that is wrong with it; `with_key`: and with the key file that
+ * it names, unless --identity gives another. */
+int target_load_spec(struct cli *cli, const char *path, bool with_key, struct cluster_spec *out,
                      struct err *err) MUST_CHECK;
 /* The private key: --identity, else the record's or file's. */
 int target_load_identity(struct cli *cli, const struct target *t, struct ssh_identity **out,

@@ -68,7 +68,8 @@ void file_show_diagnostics(struct cli *cli, const struct diags *diags)
     buf_done(&text);
 }
 
-int target_load_spec(struct cli *cli, const char *path, struct cluster_spec *out, struct err *err)
+int target_load_spec(struct cli *cli, const char *path, bool with_key, struct cluster_spec *out,
+                     struct err *err)
 {
     if (file_is_experiment(path)) {
         cli_hint(cli, "flambe plan FILE, which shows what the experiment consists of");
@@ -77,7 +78,8 @@ int target_load_spec(struct cli *cli, const char *path, struct cluster_spec *out
     }
     struct diags diags = {0};
     struct err why = {0};
-    int rc = cluster_spec_load(path, out, &diags, &why);
+    int rc = with_key && !cli->opt.identity ? cluster_spec_load_with_key(path, out, &diags, &why)
+                                            : cluster_spec_load(path, out, &diags, &why);
     if (rc == -1 && (diags.count || diags.dropped))
         file_show_diagnostics(cli, &diags);
     diags_done(&diags);
@@ -111,7 +113,7 @@ int target_load_identity(struct cli *cli, const struct target *t, struct ssh_ide
 static int open_file(struct session *s, const char *path, struct target *out, struct err *err)
 {
     struct cluster_spec *spec = mem_alloc(sizeof *spec);
-    if (target_load_spec(s->cli, path, spec, err) == -1) {
+    if (target_load_spec(s->cli, path, false, spec, err) == -1) {
         free(spec);
         return -1;
     }

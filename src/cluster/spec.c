@@ -2,6 +2,7 @@
  * are the original's (flambé 0.4.18) where it had one; EC2's limits otherwise. */
 #include "cluster/spec.h"
 #include "base/mem.h"
+#include "cluster/spec_priv.h"
 #include "os/fs.h"
 #include <string.h>
 #include <sys/stat.h>
@@ -452,8 +453,8 @@ static bool check_document_tag(const struct yaml_node *root, struct diags *diags
     return false;
 }
 
-static void read_document(const struct yaml_file *file, struct cluster_spec *spec,
-                          struct diags *diags)
+static void read_document(const struct yaml_file *file, spec_key_fn *check_key,
+                          struct cluster_spec *spec, struct diags *diags)
 {
     if (file->document_count == 0) {
         diags_add(diags, (struct span){0}, mem_dup("the file is empty"),
@@ -474,17 +475,19 @@ static void read_document(const struct yaml_file *file, struct cluster_spec *spe
         return;
     sharpen(root, diags);
     check_rules(spec, spans, diags);
+    if (check_key && spec->key && spans[KEY_KEY].line && !diags_at(diags, spans[KEY_KEY]))
+        check_key(spec, spans[KEY_KEY], diags);
 }
 
-int cluster_spec_parse(const char *path, struct str text, struct cluster_spec *out,
-                       struct diags *diags, struct err *err)
+static int parse(const char *path, struct str text, spec_key_fn *check_key,
+                 struct cluster_spec *out, struct diags *diags, struct err *err)
 {
     diags_init(diags, path, text);
     struct yaml_file file;
     if (yaml_parse(text, diags, &file, err) != 0)
         return -1;
     struct cluster_spec spec = {.path = mem_dup(path)};
-    read_document(&file, &spec, diags);
+    read_document(&file, check_key, &spec, diags);
     yaml_done(&file);
     if (diags_check(diags, err) != 0) {
         cluster_spec_done(&spec);
@@ -497,8 +500,14 @@ int cluster_spec_parse(const char *path, struct str text, struct cluster_spec *o
     return 0;
 }
 
-int cluster_spec_load(const char *path, struct cluster_spec *out, struct diags *diags,
-                      struct err *err)
+int cluster_spec_parse(const char *path, struct str text, struct cluster_spec *out,
+                       struct diags *diags, struct err *err)
+{
+    return parse(path, text, NULL, out, diags, err);
+}
+
+int spec_load(const char *path, spec_key_fn *check_key, struct cluster_spec *out,
+              struct diags *diags, struct err *err)
 {
     AUTO_BUF struct buf text = {0};
     struct err why = {0};
@@ -512,7 +521,13 @@ int cluster_spec_load(const char *path, struct cluster_spec *out, struct diags *
         why.code = ERR_FILE;
         return err_copy(err, &why);
     }
-    return cluster_spec_parse(path, buf_view(&text), out, diags, err);
+    return parse(path, buf_view(&text), check_key, out, diags, err);
+}
+
+int cluster_spec_load(const char *path, struct cluster_spec *out, struct diags *diags,
+                      struct err *err)
+{
+    return spec_load(path, NULL, out, diags, err);
 }
 
 void cluster_spec_done(struct cluster_spec *s)

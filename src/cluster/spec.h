@@ -37,7 +37,12 @@ extern const struct schema cluster_schema;
  * on success and failure alike). A file that cannot be read is ERR_FILE with no diagnostics. */
 int cluster_spec_load(const char *path, struct cluster_spec *out, struct diags *diags,
                       struct err *err) MUST_CHECK;
-/* The same from memory; `path` is what the messages call it and what `key` is relative to. */
+/* The same, and the key file that `key` names is looked at too: what is wrong with it stands among
+ * the file's errors, at its place. */
+int cluster_spec_load_with_key(const char *path, struct cluster_spec *out, struct diags *diags,
+                               struct err *err) MUST_CHECK;
+/* The same as cluster_spec_load() from memory; `path` is what the messages call it and what `key`
+ * is relative to. */
 int cluster_spec_parse(const char *path, struct str text, struct cluster_spec *out,
                        struct diags *diags, struct err *err) MUST_CHECK;
 void cluster_spec_done(struct cluster_spec *s);

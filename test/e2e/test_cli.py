@@ -167,6 +167,22 @@ def test_bad_keys(home, spoil, words):
     assert words in done.stderr
 
 
+def test_a_bad_key_stands_among_the_errors_of_the_file(home):
+    key = home / "key.pem"
+    subprocess.run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", str(key)], check=True)
+    key.chmod(0o644)
+    file = write(home, GOOD.replace("factories_num: 2", "factorys_num: 2"))
+    line = GOOD.splitlines().index("key: key.pem") + 1
+    done = flambe(home, file)
+    assert done.returncode == 2
+    assert "factories_num" in done.stderr, "all errors at once"
+    assert f":{line}:6: error: the key " in done.stderr and "fix: run `chmod 600" in done.stderr, done.stderr
+    key.unlink()
+    done = flambe(home, file)
+    assert f":{line}:6: error: there is no key file" in done.stderr and "key_name" in done.stderr, done.stderr
+    assert flambe(home, "down", write(home, GOOD), "-y").returncode == 4, "down asks for no key"
+
+
 def test_no_credentials(home):
     done = flambe(home, "status")
     assert done.returncode == 4 and "credentials" in done.stderr
