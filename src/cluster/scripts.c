@@ -117,6 +117,14 @@ void script_activate(const char *instance_id, struct buf *out)
         "  rm -f ${h}_rsa_key ${h}_rsa_key.pub ${h}_ecdsa_key ${h}_ecdsa_key.pub"
         " ${h}_dsa_key ${h}_dsa_key.pub $d/next.pub $d/next\n"
         "fi\n"
+        /* Up to OpenSSH 9.7 each connection's sshd reads the host keys itself. Later the listener
+         * reads them at its start and hands them to sshd-session, so it is told. */
+        "for x in /usr/lib/openssh /usr/libexec/openssh /usr/libexec /usr/lib/ssh; do\n"
+        "  [ -e $x/sshd-session ] || continue\n"
+        "  { read -r pid < /run/sshd.pid && kill -HUP \"$pid\"; } 2>/dev/null ||"
+        " systemctl reload ssh 2>/dev/null || systemctl reload sshd 2>/dev/null ||"
+        " fail 'sshd does not reload'\n"
+        "done\n"
         "read -r p < $k.pub || fail \"cannot read $k.pub\"\n"
         /* for other machines of the user: EC2 shows the console to who may see it */
         "{ echo '-----BEGIN SSH HOST KEY KEYS-----'; echo \"$p\";"
