@@ -108,6 +108,14 @@ static void say_json(struct up *u, const struct cluster_hosts *hosts, const stru
     output_json(&u->cli->out, value);
 }
 
+static const struct cluster_host *first_failed(const struct cluster_hosts *hosts)
+{
+    for (size_t i = 0; i < hosts->count; i++)
+        if (hosts->items[i].phase == HOST_FAILED && hosts->items[i].instance_id)
+            return &hosts->items[i];
+    return NULL;
+}
+
 /* What is left behind a failure or a Ctrl-C, and what to type. */
 static void explain(struct up *u, const struct cluster_hosts *hosts, struct err *why)
 {
@@ -123,7 +131,15 @@ static void explain(struct up *u, const struct cluster_hosts *hosts, struct err 
                 u->planned.spec.name);
     if (!left && why->code != ERR_CANCELLED)
         return;
-    cli_hint(u->cli, "flambe %s        to complete it", u->path);
+    const struct cluster_host *foreign = why->code == ERR_HOST_KEY ? first_failed(hosts) : NULL;
+    if (foreign) /* running again would meet the same stranger */
+        cli_hint(
+            u->cli,
+            "aws ec2 terminate-instances --region %s --instance-ids %s   to be rid of it, then "
+            "run again",
+            aws_region(u->planned.session.cluster.aws), foreign->instance_id);
+    else
+        cli_hint(u->cli, "flambe %s        to complete it", u->path);
     cli_hint(u->cli, "flambe down %s   to take it down", u->path);
 }
 

@@ -310,6 +310,8 @@ def test_a_foreign_host_key_stops_loudly(ghosts):
     done = ghosts.flambe(file, "-y")
     assert done.returncode == 6, done.stderr
     assert "host key" in done.stderr.lower()
+    foreign = next(m for m in alive(ghosts) if tags(m)["Role"] == "Factory")["InstanceId"]
+    assert f"terminate-instances --region us-east-1 --instance-ids {foreign}" in done.stderr
 
 
 def test_two_runs_at_once_do_not_double(ghosts):
