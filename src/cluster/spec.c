@@ -5,7 +5,6 @@
 #include "cluster/spec_priv.h"
 #include "os/fs.h"
 #include <string.h>
-#include <sys/stat.h>
 
 #define AT(field) offsetof(struct cluster_spec, field)
 
@@ -510,16 +509,9 @@ int spec_load(const char *path, spec_key_fn *check_key, struct cluster_spec *out
               struct diags *diags, struct err *err)
 {
     AUTO_BUF struct buf text = {0};
-    struct err why = {0};
-    struct stat st;
-    if (stat(path, &st) == 0 && S_ISDIR(st.st_mode)) {
+    if (fs_read_user_file(path, "a cluster's file", YAML_BYTES_MAX, &text, err) != 0) {
         diags_init(diags, path, STR(""));
-        return err_set(err, ERR_FILE, "'%s' is a directory, not a cluster's file", path);
-    }
-    if (fs_read(path, YAML_BYTES_MAX, &text, &why) != 0) {
-        diags_init(diags, path, STR(""));
-        why.code = ERR_FILE;
-        return err_copy(err, &why);
+        return -1;
     }
     return parse(path, buf_view(&text), check_key, out, diags, err);
 }

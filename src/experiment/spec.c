@@ -9,7 +9,6 @@
 #include <limits.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
 
 #define AT(field) offsetof(struct experiment, field)
 
@@ -193,16 +192,9 @@ int experiment_load(const char *path, const struct experiment_options *options,
                     struct experiment *out, struct diags *diags, struct err *err)
 {
     AUTO_BUF struct buf text = {0};
-    struct err why = {0};
-    struct stat st;
-    if (stat(path, &st) == 0 && S_ISDIR(st.st_mode)) {
+    if (fs_read_user_file(path, "an experiment's file", YAML_BYTES_MAX, &text, err) != 0) {
         diags_init(diags, path, STR(""));
-        return err_set(err, ERR_FILE, "'%s' is a directory, not an experiment's file", path);
-    }
-    if (fs_read(path, YAML_BYTES_MAX, &text, &why) != 0) {
-        diags_init(diags, path, STR(""));
-        why.code = ERR_FILE;
-        return err_copy(err, &why);
+        return -1;
     }
     return experiment_parse(path, buf_view(&text), options, out, diags, err);
 }

@@ -49,6 +49,19 @@ int fs_read(const char *path, size_t max, struct buf *out, struct err *err)
     return 0;
 }
 
+int fs_read_user_file(const char *path, const char *what, size_t max, struct buf *out,
+                      struct err *err)
+{
+    struct stat st;
+    struct err why = {0};
+    if (stat(path, &st) == 0 && S_ISDIR(st.st_mode))
+        return err_set(err, ERR_FILE, "'%s' is a directory, not %s", path, what);
+    if (fs_read(path, max, out, &why) == 0)
+        return 0;
+    why.code = ERR_FILE;
+    return err_copy(err, &why);
+}
+
 static int write_all(int fd, struct str bytes)
 {
     while (bytes.n) {

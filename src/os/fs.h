@@ -10,6 +10,10 @@
 /* Appends the whole file. More than `max` bytes is ERR_LIMIT; a missing file is ERR_NOT_FOUND;
  * a directory, or another error, is ERR_IO. */
 int fs_read(const char *path, size_t max, struct buf *out, struct err *err) MUST_CHECK;
+/* The same for a file that the user wrote, `what` ("a cluster's file"): whatever is wrong, a
+ * directory too, is ERR_FILE. */
+int fs_read_user_file(const char *path, const char *what, size_t max, struct buf *out,
+                      struct err *err) MUST_CHECK;
 /* Writes a new file beside the old one, syncs it, renames it over, and syncs the directory: after
  * a crash the path holds the old bytes or the new ones. */
 int fs_write_atomic(const char *path, mode_t mode, struct str bytes, struct err *err) MUST_CHECK;
