@@ -220,7 +220,8 @@ def test_a_changed_request_is_refused(box):
         return body + "&DryRun=true"
 
     def other_date(headers, body):
-        headers["X-Amz-Date"] = datetime.datetime.utcnow().strftime("%Y%m%dT%H%M00Z")
+        signed_at = datetime.datetime.strptime(headers["X-Amz-Date"], "%Y%m%dT%H%M%SZ")
+        headers["X-Amz-Date"] = (signed_at + datetime.timedelta(seconds=1)).strftime("%Y%m%dT%H%M%SZ")
         return body
 
     def added_header(headers, body):
