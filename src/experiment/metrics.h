@@ -1,0 +1,41 @@
+/* What a trial reports while it runs: TensorBoard event files (any file with "tfevents" in its
+ * name, up to METRICS_DEPTH_MAX folders deep) and JSON lines (`metrics.jsonl`, which `flambe log`
+ * writes too, or a file that the stage names). Read as they grow. */
+#ifndef FLAMBE_EXPERIMENT_METRICS_H
+#define FLAMBE_EXPERIMENT_METRICS_H
+
+#include "base/clock.h"
+#include "base/err.h"
+#include "base/str.h"
+#include <stdbool.h>
+#include <stdint.h>
+
+#define METRICS_FILE "metrics.jsonl"
+#define METRICS_DEPTH_MAX 4
+#define METRICS_FILES_MAX 1000 /* event files of one trial; more are damage */
+#define METRICS_TAG_MAX 256    /* bytes; a longer tag is damage */
+
+struct metrics_sink {
+    /* One number. Points of a tag come with rising steps, except where the program began again: a
+     * point at step s then replaces the tag's points with a step >= s. `wall` may be 0. */
+    void (*point)(void *ctx, struct str tag, int64_t step, usec_t wall, double value);
+    /* The writer restarted at a step: all tags' points with a step >= it are void. */
+    void (*purge)(void *ctx, int64_t step);
+    /* Something could not be read: "events.out…: bad checksum at byte 123; the rest is left out".
+     * Once for each trouble. */
+    void (*damage)(void *ctx, const char *what);
+    void *ctx;
+};
+
+struct metrics_reader;
+
+/* `own` is the name of flambe's own event file in the directory, which is not read; `lines` the
+ * JSON lines file, relative to the directory. Both are copied. Nothing needs to exist yet. */
+struct metrics_reader *metrics_reader_new(const char *directory, const char *own,
+                                          const char *lines);
+void metrics_reader_free(struct metrics_reader *r);
+/* Reads what has come since the last time. `final`: the program has ended, so that a last line
+ * without a new line counts. Cheap where nothing changed. A file that vanished is passed over. */
+void metrics_reader_poll(struct metrics_reader *r, bool final, const struct metrics_sink *sink);
+
+#endif

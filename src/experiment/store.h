@@ -1,0 +1,162 @@
+/* An experiment's state: one SQLite file beside its results (`output__NAME/flambe.db`).
+ *
+ * One process writes (the driver, which holds the lock); any number read meanwhile. What has been
+ * committed survives a kill and a power cut. A trial has a row from its start on. */
+#ifndef FLAMBE_EXPERIMENT_STORE_H
+#define FLAMBE_EXPERIMENT_STORE_H
+
+#include "base/buf.h"
+#include "base/clock.h"
+#include "base/err.h"
+#include "base/str.h"
+#include <stdbool.h>
+#include <stdint.h>
+
+#define STORE_FILE "flambe.db"
+#define STORE_VERSION 1
+
+struct store;
+
+enum store_mode { STORE_READ, STORE_WRITE, STORE_CREATE };
+
+/* `directory` is output__NAME. ERR_NOT_FOUND where it has no state; ERR_PARSE, with what to do,
+ * where the file is damaged or not flambe's; ERR_CONFLICT where a newer flambe made it. */
+int store_open(const char *directory, enum store_mode mode, struct store **out,
+               struct err *err) MUST_CHECK;
+void store_close(struct store *s); /* without a commit; NULL is legal */
+/* Everything written since the last commit becomes durable, or, on failure, none of it. ERR_IO with
+ * `sys` ENOSPC where the disk is full. */
+int store_commit(struct store *s, struct err *err) MUST_CHECK;
+
+/* ---- facts: one value by name ------------------------------------------------------------- */
+
+/* "name", "file" (the text of the experiment's file), "seed", "state", … see store.c. */
+int store_set(struct store *s, const char *key, const char *value, struct err *err) MUST_CHECK;
+/* NULL where it is absent; the caller frees. */
+char *store_get(struct store *s, const char *key);
+
+/* ---- stages ------------------------------------------------------------------------------- */
+
+enum trial_state {
+    TRIAL_PENDING, /* not started yet: has no row, or waits to be tried again */
+    TRIAL_RUNNING,
+    TRIAL_SUCCESS,
+    TRIAL_FAILURE,
+    TRIAL_STOPPED, /* ended early by a scheduler: a result like any other */
+    TRIAL_STATE_COUNT,
+};
+const char *trial_state_name(enum trial_state s); /* "pending", "running", … */
+
+enum stage_state { STAGE_PENDING, STAGE_RUNNING, STAGE_DONE, STAGE_FAILED, STAGE_STATE_COUNT };
+const char *stage_state_name(enum stage_state s);
+
+struct store_stage {
+    int id; /* its place in the pipeline */
+    char *name;
+    enum stage_state state;
+    int64_t planned; /* trials, as far as is known */
+    bool at_most;    /* `planned` is a bound */
+    char *metric;    /* of its objective, or NULL */
+    bool maximize;
+    bool best;         /* the best value counts, not the last */
+    char *fingerprint; /* JSON: what its results depend on */
+    char *note;        /* "taken from the earlier run", or NULL */
+};
+
+int store_put_stage(struct store *s, const struct store_stage *stage, struct err *err) MUST_CHECK;
+/* In the pipeline's order; the caller frees by store_stages_free(). */
+int store_stages(struct store *s, struct store_stage **out, size_t *count,
+                 struct err *err) MUST_CHECK;
+void store_stages_free(struct store_stage *stages, size_t count);
+
+struct store_counts {
+    int64_t by_state[TRIAL_STATE_COUNT]; /* TRIAL_PENDING: only those with a row */
+};
+int store_counts(struct store *s, int stage, struct store_counts *out, struct err *err) MUST_CHECK;
+
+/* ---- trials ------------------------------------------------------------------------------- */
+
+struct store_trial {
+    int64_t id;
+    int stage;
+    int64_t number; /* within its stage: the variant, or the search's number */
+    char *name;     /* its directory's name within the stage's */
+    char *params;   /* JSON object: options over the whole closure, by label */
+    char *fingerprint;
+    enum trial_state state;
+    int attempts;
+    usec_t started, ended; /* of the last attempt; 0: not yet */
+    char *end;             /* "exited", "time limit", …; NULL while running */
+    int exit_status, signal;
+    char *message;
+    usec_t user_time, system_time; /* CPU, of the last attempt */
+    uint64_t memory_peak;          /* bytes */
+    char *host, *gpus;
+    bool has_objective;
+    double objective;
+    char *warning; /* "1 event file is damaged: …"; NULL: none */
+};
+
+/* Adds the row (id 0: it gets one) or replaces all of it. Strings are copied. */
+int store_put_trial(struct store *s, struct store_trial *t, struct err *err) MUST_CHECK;
+void store_trial_done(struct store_trial *t);
+/* ERR_NOT_FOUND where there is none. */
+int store_trial(struct store *s, int stage, int64_t number, struct store_trial *out,
+                struct err *err) MUST_CHECK;
+/* Removes the stage's trials, their metrics too. */
+int store_drop_stage(struct store *s, int stage, struct err *err) MUST_CHECK;
+
+struct store_query {
+    int stage;         /* -1: all */
+    int state;         /* -1: all */
+    const char *name;  /* only this one, or NULL */
+    const char *order; /* NULL: by stage and number; "" is the objective; else a metric's tag */
+    bool descending;
+    int64_t limit, offset; /* limit 0: no limit */
+};
+/* Calls fn for each, one at a time: a million trials take no more memory than one. fn returns
+ * false to end it. The trial is the callee's to look at only. */
+int store_each_trial(struct store *s, const struct store_query *q,
+                     bool (*fn)(void *ctx, const struct store_trial *t), void *ctx,
+                     struct err *err) MUST_CHECK;
+
+/* ---- attempts: append-only history -------------------------------------------------------- */
+
+struct store_attempt {
+    int number; /* from 1 */
+    usec_t started, ended;
+    char *end; /* or NULL while it runs */
+    int exit_status, signal;
+    char *message;
+};
+int store_add_attempt(struct store *s, int64_t trial, const struct store_attempt *a,
+                      struct err *err) MUST_CHECK;
+int store_each_attempt(struct store *s, int64_t trial,
+                       void (*fn)(void *ctx, const struct store_attempt *a), void *ctx,
+                       struct err *err) MUST_CHECK;
+
+/* ---- metrics ------------------------------------------------------------------------------ */
+
+/* A point with a step that its tag has passed already voids those from that step on. */
+int store_add_point(struct store *s, int64_t trial, struct str tag, int64_t step, usec_t wall,
+                    double value, struct err *err) MUST_CHECK;
+/* The points of all tags with a step >= `step` are void; INT64_MIN: all of them. */
+int store_purge(struct store *s, int64_t trial, int64_t step, struct err *err) MUST_CHECK;
+
+struct store_metric {
+    const char *tag;
+    int64_t count, first_step, last_step;
+    double last, min, max; /* NaN values take no part in min and max */
+};
+/* One summary a tag, by tag. */
+int store_each_metric(struct store *s, int64_t trial,
+                      void (*fn)(void *ctx, const struct store_metric *m), void *ctx,
+                      struct err *err) MUST_CHECK;
+/* The tag's points by rising step. */
+int store_each_point(struct store *s, int64_t trial, const char *tag,
+                     bool (*fn)(void *ctx, int64_t step, usec_t wall, double value), void *ctx,
+                     struct err *err) MUST_CHECK;
+/* All tags that any trial of the stage (-1: of any) has. */
+int store_tags(struct store *s, int stage, struct strv *out, struct err *err) MUST_CHECK;
+
+#endif
