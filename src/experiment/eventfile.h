@@ -12,8 +12,9 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-#define EVENTFILE_RECORD_MAX ((uint64_t)64 << 20) /* bytes of one record; a longer one is damage \
-                                                   */
+#define EVENTFILE_RECORD_MAX                                            \
+    ((uint64_t)64 << 20) /* bytes of one record; a longer one is damage \
+                          */
 
 /* ---- reading ------------------------------------------------------------------------------ */
 

@@ -1,0 +1,60 @@
+/* What the files of the store share: statements that are prepared once, and errors. */
+#ifndef FLAMBE_EXPERIMENT_STORE_PRIV_H
+#define FLAMBE_EXPERIMENT_STORE_PRIV_H
+
+#include "base/strtab.h"
+#include "experiment/store.h"
+#include <sqlite3.h>
+
+#define STORE_APPLICATION 0x666c6d62 /* "flmb", in the file's header */
+#define STORE_BUSY_MS 10000          /* a reader may hold the file so long */
+#define STORE_TAGS_MAX 10000         /* of one experiment */
+
+enum store_statement {
+    PUT_FACT,
+    GET_FACT,
+    PUT_STAGE,
+    COUNT_TRIALS,
+    ADD_TRIAL,
+    PUT_TRIAL,
+    GET_TRIAL,
+    ADD_ATTEMPT,
+    GET_ATTEMPTS,
+    ADD_TAG,
+    GET_SUMMARY,
+    PUT_SUMMARY,
+    ADD_POINT,
+    DROP_POINTS_OF_TAG,
+    GET_METRICS,
+    GET_POINTS,
+    STATEMENT_COUNT,
+};
+
+struct store {
+    sqlite3 *db;
+    char *path;
+    bool writing; /* a transaction is open */
+    bool writable;
+    sqlite3_stmt *statements[STATEMENT_COUNT];
+    struct strtab *tags; /* to struct tag; of a store that writes */
+};
+
+/* The statement, prepared and without values; NULL with the error. Finish with store_step_done().
+ */
+sqlite3_stmt *store_statement(struct store *s, enum store_statement which, struct err *err);
+/* A statement of its own; finalize it. */
+sqlite3_stmt *store_prepare(struct store *s, const char *sql, struct err *err);
+/* SQLite's last error as ours; returns -1. */
+int store_fail(const struct store *s, struct err *err);
+/* Opens the transaction that the next store_commit() ends. */
+int store_write(struct store *s, struct err *err) MUST_CHECK;
+/* Runs a statement that gives no rows, and resets it. */
+int store_run(struct store *s, sqlite3_stmt *st, struct err *err) MUST_CHECK;
+int store_exec(struct store *s, const char *sql, struct err *err) MUST_CHECK;
+
+void store_bind_text(sqlite3_stmt *st, int at, const char *text); /* NULL stays NULL; not copied */
+char *store_column_dup(sqlite3_stmt *st, int at);                 /* NULL stays NULL */
+
+void store_tags_done(struct store *s);
+
+#endif

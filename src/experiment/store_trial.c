@@ -1,0 +1,252 @@
+/* Trials and their attempts. See store.h. */
+#include "base/mem.h"
+#include "experiment/store_priv.h"
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* ---- trials -----------------------------------------------------------------------------------
+ */
+
+static void bind_trial(sqlite3_stmt *st, const struct store_trial *t)
+{
+    if (t->id)
+        sqlite3_bind_int64(st, 1, t->id);
+    sqlite3_bind_int(st, 2, t->stage);
+    sqlite3_bind_int64(st, 3, t->number);
+    store_bind_text(st, 4, t->name);
+    store_bind_text(st, 5, t->params);
+    store_bind_text(st, 6, t->fingerprint);
+    sqlite3_bind_int(st, 7, (int)t->state);
+    sqlite3_bind_int(st, 8, t->attempts);
+    sqlite3_bind_int64(st, 9, t->started);
+    sqlite3_bind_int64(st, 10, t->ended);
+    store_bind_text(st, 11, t->end);
+    sqlite3_bind_int(st, 12, t->exit_status);
+    sqlite3_bind_int(st, 13, t->signal);
+    store_bind_text(st, 14, t->message);
+    sqlite3_bind_int64(st, 15, t->user_time);
+    sqlite3_bind_int64(st, 16, t->system_time);
+    sqlite3_bind_int64(st, 17, (int64_t)t->memory_peak);
+    store_bind_text(st, 18, t->host);
+    store_bind_text(st, 19, t->gpus);
+    if (t->has_objective)
+        sqlite3_bind_double(st, 20, t->objective);
+    store_bind_text(st, 21, t->warning);
+}
+
+int store_put_trial(struct store *s, struct store_trial *t, struct err *err)
+{
+    sqlite3_stmt *st;
+    if (store_write(s, err) == -1 || !(st = store_statement(s, t->id ? PUT_TRIAL : ADD_TRIAL, err)))
+        return -1;
+    bind_trial(st, t);
+    if (store_run(s, st, err) == -1)
+        return -1;
+    if (!t->id)
+        t->id = sqlite3_last_insert_rowid(s->db);
+    return 0;
+}
+
+void store_trial_done(struct store_trial *t)
+{
+    free(t->name);
+    free(t->params);
+    free(t->fingerprint);
+    free(t->end);
+    free(t->message);
+    free(t->host);
+    free(t->gpus);
+    free(t->warning);
+    *t = (struct store_trial){0};
+}
+
+/* The strings stay SQLite's. */
+static void view_trial(sqlite3_stmt *st, struct store_trial *t)
+{
+    int state = sqlite3_column_int(st, 6);
+    const char *name = (const char *)sqlite3_column_text(st, 3);
+    *t = (struct store_trial){
+        .id = sqlite3_column_int64(st, 0),
+        .stage = sqlite3_column_int(st, 1),
+        .number = sqlite3_column_int64(st, 2),
+        .name = (char *)(name ? name : ""),
+        .params = (char *)sqlite3_column_text(st, 4),
+        .fingerprint = (char *)sqlite3_column_text(st, 5),
+        .state = state >= 0 && state < TRIAL_STATE_COUNT ? (enum trial_state)state : TRIAL_PENDING,
+        .attempts = sqlite3_column_int(st, 7),
+        .started = sqlite3_column_int64(st, 8),
+        .ended = sqlite3_column_int64(st, 9),
+        .end = (char *)sqlite3_column_text(st, 10),
+        .exit_status = sqlite3_column_int(st, 11),
+        .signal = sqlite3_column_int(st, 12),
+        .message = (char *)sqlite3_column_text(st, 13),
+        .user_time = sqlite3_column_int64(st, 14),
+        .system_time = sqlite3_column_int64(st, 15),
+        .memory_peak = (uint64_t)sqlite3_column_int64(st, 16),
+        .host = (char *)sqlite3_column_text(st, 17),
+        .gpus = (char *)sqlite3_column_text(st, 18),
+        .has_objective = sqlite3_column_type(st, 19) != SQLITE_NULL,
+        .objective = sqlite3_column_double(st, 19),
+        .warning = (char *)sqlite3_column_text(st, 20)};
+}
+
+static void copy_trial(const struct store_trial *from, struct store_trial *to)
+{
+    *to = *from;
+    to->name = mem_dup(from->name);
+    to->params = mem_dup(from->params);
+    to->fingerprint = mem_dup(from->fingerprint);
+    to->end = mem_dup(from->end);
+    to->message = mem_dup(from->message);
+    to->host = mem_dup(from->host);
+    to->gpus = mem_dup(from->gpus);
+    to->warning = mem_dup(from->warning);
+}
+
+int store_trial(struct store *s, int stage, int64_t number, struct store_trial *out,
+                struct err *err)
+{
+    sqlite3_stmt *st = store_statement(s, GET_TRIAL, err);
+    if (!st)
+        return -1;
+    sqlite3_bind_int(st, 1, stage);
+    sqlite3_bind_int64(st, 2, number);
+    int rc = sqlite3_step(st);
+    if (rc == SQLITE_ROW) {
+        struct store_trial view;
+        view_trial(st, &view);
+        copy_trial(&view, out);
+    } else if (rc == SQLITE_DONE) {
+        err_set(err, ERR_NOT_FOUND, "there is no trial %lld", (long long)number);
+    } else {
+        store_fail(s, err);
+    }
+    sqlite3_reset(st);
+    return rc == SQLITE_ROW ? 0 : -1;
+}
+
+int store_drop_stage(struct store *s, int stage, struct err *err)
+{
+    static const char *const tables[] = {"metric", "summary", "attempt"};
+    if (store_write(s, err) == -1)
+        return -1;
+    for (size_t i = 0; i < COUNT_OF(tables); i++) {
+        AUTO_FREE char *sql =
+            mem_printf("DELETE FROM %s WHERE trial IN (SELECT id FROM trial WHERE stage=%d)",
+                       tables[i], stage);
+        if (store_exec(s, sql, err) == -1)
+            return -1;
+    }
+    AUTO_FREE char *sql = mem_printf("DELETE FROM trial WHERE stage=%d; DELETE FROM stage WHERE "
+                                     "id=%d",
+                                     stage, stage);
+    return store_exec(s, sql, err);
+}
+
+/* Trials without the value that is sorted by come last, whichever way. */
+static void add_order(const struct store_query *q, struct buf *sql)
+{
+    const char *way = q->descending ? "DESC" : "ASC";
+    if (q->order && *q->order)
+        buf_addf(sql, " ORDER BY s.last IS NULL, s.last %s, trial.stage, trial.number", way);
+    else if (q->order)
+        buf_addf(sql,
+                 " ORDER BY trial.objective IS NULL, trial.objective %s, trial.stage, trial.number",
+                 way);
+    else
+        buf_addf(sql, " ORDER BY trial.stage %s, trial.number %s", way, way);
+}
+
+static sqlite3_stmt *query(struct store *s, const struct store_query *q, struct err *err)
+{
+    AUTO_BUF struct buf sql = {0};
+    buf_adds(&sql, "SELECT trial.* FROM trial");
+    if (q->order && *q->order)
+        buf_adds(&sql, " LEFT JOIN summary s ON s.trial=trial.id AND s.tag=(SELECT id FROM tag "
+                       "WHERE name=?1)");
+    buf_adds(&sql, " WHERE 1");
+    if (q->stage >= 0)
+        buf_addf(&sql, " AND trial.stage=%d", q->stage);
+    if (q->state >= 0)
+        buf_addf(&sql, " AND trial.state=%d", q->state);
+    if (q->name)
+        buf_adds(&sql, " AND trial.name=?2");
+    add_order(q, &sql);
+    if (q->limit || q->offset)
+        buf_addf(&sql, " LIMIT %lld OFFSET %lld", q->limit ? (long long)q->limit : -1LL,
+                 (long long)q->offset);
+    sqlite3_stmt *st = store_prepare(s, buf_text(&sql), err);
+    if (!st)
+        return NULL;
+    if (q->order && *q->order)
+        sqlite3_bind_text(st, 1, q->order, -1, SQLITE_TRANSIENT);
+    if (q->name)
+        sqlite3_bind_text(st, 2, q->name, -1, SQLITE_TRANSIENT);
+    return st;
+}
+
+int store_each_trial(struct store *s, const struct store_query *q,
+                     bool (*fn)(void *ctx, const struct store_trial *t), void *ctx, struct err *err)
+{
+    sqlite3_stmt *st = query(s, q, err);
+    if (!st)
+        return -1;
+    int rc;
+    bool more = true;
+    while (more && (rc = sqlite3_step(st)) == SQLITE_ROW) {
+        struct store_trial view;
+        view_trial(st, &view);
+        more = fn(ctx, &view);
+    }
+    bool failed = more && rc != SQLITE_DONE;
+    if (failed)
+        store_fail(s, err);
+    sqlite3_finalize(st);
+    return failed ? -1 : 0;
+}
+
+/* ---- attempts ---------------------------------------------------------------------------------
+ */
+
+int store_add_attempt(struct store *s, int64_t trial, const struct store_attempt *a,
+                      struct err *err)
+{
+    sqlite3_stmt *st;
+    if (store_write(s, err) == -1 || !(st = store_statement(s, ADD_ATTEMPT, err)))
+        return -1;
+    sqlite3_bind_int64(st, 1, trial);
+    sqlite3_bind_int(st, 2, a->number);
+    sqlite3_bind_int64(st, 3, a->started);
+    sqlite3_bind_int64(st, 4, a->ended);
+    store_bind_text(st, 5, a->end);
+    sqlite3_bind_int(st, 6, a->exit_status);
+    sqlite3_bind_int(st, 7, a->signal);
+    store_bind_text(st, 8, a->message);
+    return store_run(s, st, err);
+}
+
+int store_each_attempt(struct store *s, int64_t trial,
+                       void (*fn)(void *ctx, const struct store_attempt *a), void *ctx,
+                       struct err *err)
+{
+    sqlite3_stmt *st = store_statement(s, GET_ATTEMPTS, err);
+    if (!st)
+        return -1;
+    sqlite3_bind_int64(st, 1, trial);
+    int rc;
+    while ((rc = sqlite3_step(st)) == SQLITE_ROW) {
+        struct store_attempt a = {.number = sqlite3_column_int(st, 0),
+                                  .started = sqlite3_column_int64(st, 1),
+                                  .ended = sqlite3_column_int64(st, 2),
+                                  .end = (char *)sqlite3_column_text(st, 3),
+                                  .exit_status = sqlite3_column_int(st, 4),
+                                  .signal = sqlite3_column_int(st, 5),
+                                  .message = (char *)sqlite3_column_text(st, 6)};
+        fn(ctx, &a);
+    }
+    if (rc != SQLITE_DONE)
+        store_fail(s, err);
+    sqlite3_reset(st);
+    return rc == SQLITE_DONE ? 0 : -1;
+}
