@@ -269,6 +269,12 @@ void sections_reduce(struct experiment *e, struct diags *diags)
                    mem_dup("write a whole number, 1 or more"));
         } else if (s) {
             s->reduce = (int)value->integer;
+            if (s->understood && !s->objective_node)
+                refuse(diags, n->pairs[i].key->at,
+                       mem_printf("'reduce' keeps the best trials of '%s', which does not say what "
+                                  "is best",
+                                  s->name),
+                       mem_printf("add to '%s': 'objective: {metric: NAME, mode: max}'", s->name));
         }
     }
 }

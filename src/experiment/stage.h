@@ -4,6 +4,7 @@
 #define FLAMBE_EXPERIMENT_STAGE_H
 
 #include "config/schema.h"
+#include "experiment/limits.h"
 #include "experiment/space.h"
 
 #define STAGES_MAX 256
@@ -21,6 +22,11 @@ struct stage {
     char *output_dir_arg;                           /* or NULL */
     const struct yaml_node *command, *params, *env; /* of a command; NULL where not given */
     struct schema_map outputs;                      /* name → path within the trial's directory */
+    char *metrics;                                  /* its file of JSON lines, or NULL */
+    const struct yaml_node *objective_node, *time_node, *memory_node;
+    struct objective objective; /* .metric is NULL where it has none */
+    usec_t time_limit;          /* of one trial; 0: none */
+    uint64_t memory_limit;      /* bytes; 0: none */
     struct space space;
     /* what other keys of the experiment say of it */
     int reduce;            /* keep so many; 0: all */

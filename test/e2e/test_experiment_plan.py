@@ -25,6 +25,7 @@ pipeline:
     kwargs:
       model: !@ model.file
       lr: !s [0.001, 0.1, 2, 4]
+    objective: {metric: loss, mode: min}
   test: !Script
     script: package.test
     kwargs: {of: !@ train.dir, hidden: !@ 'model[params][hidden]'}

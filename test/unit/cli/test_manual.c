@@ -149,6 +149,7 @@ static const struct part parts[] = {
     {"doc/experiment.yaml.5.scd", "script", manual_script_keys},
     {"doc/experiment.yaml.5.scd", "command", manual_command_keys},
     {"doc/experiment.yaml.5.scd", "devices", manual_device_keys},
+    {"doc/experiment.yaml.5.scd", "objective", manual_objective_keys},
     {"doc/experiment.yaml.5.scd", "scheduler", manual_scheduler_keys},
 };
 

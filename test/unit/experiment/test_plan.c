@@ -2,10 +2,13 @@
  * original. */
 #include "fixture.h"
 
-#define MODEL \
-    "  model: !Script\n    script: m\n    kwargs: {hidden: !g [1, 2, 3], layers: !g [1, 2]}\n"
-#define TRAINER \
-    "  trainer: !Script\n    script: m\n    kwargs: {model: !@ model.dir, lr: !g [0.1, 0.2]}\n"
+#define BY_LOSS "    objective: {metric: loss, mode: min}\n"
+#define MODEL                                   \
+    "  model: !Script\n    script: m\n" BY_LOSS \
+    "    kwargs: {hidden: !g [1, 2, 3], layers: !g [1, 2]}\n"
+#define TRAINER                                   \
+    "  trainer: !Script\n    script: m\n" BY_LOSS \
+    "    kwargs: {model: !@ model.dir, lr: !g [0.1, 0.2]}\n"
 #define EVALUATOR "  evaluator: !Script\n    script: m\n    args: [!@ trainer.dir]\n"
 #define BOTH "  both: !Script\n    script: m\n    args: [!@ trainer.dir, !link model.dir]\n"
 #define ALONE "  alone: !Script\n    script: m\n"
