@@ -6,12 +6,6 @@
 #include "experiment/plan.h"
 #include <jansson.h>
 
-struct chosen {
-    const struct choice *choice;
-    struct choice_value value;
-    size_t element; /* of an option that lists its values */
-};
-
 struct assignment {
     struct chosen *items; /* by path; an outer option before the one that it led to */
     size_t count, cap;

@@ -21,6 +21,13 @@ struct pick {
     size_t element;
 };
 
+/* An option and the value it has: an element, or what a search drew. */
+struct chosen {
+    const struct choice *choice;
+    struct choice_value value;
+    size_t element; /* of an option that lists its values */
+};
+
 struct division {
     size_t first, count;       /* variants */
     size_t fixed, fixed_count; /* in variants.fixed: what was decided on the way to it */
@@ -50,5 +57,8 @@ size_t variant_picks(const struct variants *v, size_t index, struct pick *out);
  * characters are written %XX. Where two options of the closure have one key, the stage stands
  * before it. */
 void variant_name(const struct variants *v, size_t index, struct buf *out);
+/* The same of any options, sorted by path; `labels` is of variants that have them all. */
+void variant_name_chosen(const struct strtab *labels, const struct chosen *items, size_t count,
+                         size_t number, struct buf *out);
 
 #endif
