@@ -279,14 +279,22 @@ void sections_tuners(struct experiment *e, struct diags *diags)
     if (n && is_map(n, "schedulers", "write one 'stage: !asha' a line, indented", diags))
         for (size_t i = 0; i < n->count; i++) {
             struct stage *s = named_stage(e, n->pairs[i].key, diags);
-            const char *scheduler = tuner_scheduler(n->pairs[i].value, diags);
+            struct scheduler_spec spec = {0};
+            tuner_scheduler(n->pairs[i].value, diags, &spec);
             if (s)
-                s->scheduler = scheduler;
+                s->scheduler = spec;
+            else
+                scheduler_spec_done(&spec);
         }
     n = e->search;
     if (n && is_map(n, "search", "write one 'stage: !grid' a line, indented", diags))
         for (size_t i = 0; i < n->count; i++) {
-            named_stage(e, n->pairs[i].key, diags);
-            tuner_search(n->pairs[i].value, diags);
+            struct stage *s = named_stage(e, n->pairs[i].key, diags);
+            struct search_spec spec = {0};
+            tuner_search(n->pairs[i].value, s, diags, &spec);
+            if (s)
+                s->search = spec;
+            else
+                search_spec_done(&spec);
         }
 }

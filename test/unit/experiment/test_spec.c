@@ -127,7 +127,7 @@ static void ray_s_schedulers_are_asha(void **state)
             "!Experiment\nname: x\nschedulers:\n  s: %s\n    max_t: 10\n" STAGE, tags[i]);
         struct experiment e;
         read_good(text, &e);
-        assert_string_equal(e.stages[0].scheduler, "asha");
+        assert_int_equal(e.stages[0].scheduler.kind, SCHEDULER_ASHA);
         experiment_done(&e);
     }
     struct experiment e;
