@@ -20,6 +20,8 @@ void manual_command_keys(struct buf *out);
 void manual_device_keys(struct buf *out);
 void manual_objective_keys(struct buf *out);
 void manual_scheduler_keys(struct buf *out);
+void manual_random_keys(struct buf *out);
+void manual_optuna_keys(struct buf *out);
 
 /* `shell` is one of completion_shells. */
 extern const char *const completion_shells[]; /* NULL-terminated */

@@ -111,3 +111,13 @@ void manual_scheduler_keys(struct buf *out)
 {
     schema_to_scdoc(&scheduler_schema, out);
 }
+
+void manual_random_keys(struct buf *out)
+{
+    schema_to_scdoc(&random_schema, out);
+}
+
+void manual_optuna_keys(struct buf *out)
+{
+    schema_to_scdoc(&optuna_schema, out);
+}

@@ -389,6 +389,8 @@ void stage_done(struct stage *s)
     schema_free(s->kind == STAGE_SCRIPT ? &script_schema : &command_schema, s);
     space_done(&s->space);
     objective_done(&s->objective);
+    search_spec_done(&s->search);
+    scheduler_spec_done(&s->scheduler);
     free(s->name);
 }
 

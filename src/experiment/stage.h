@@ -5,6 +5,7 @@
 
 #include "config/schema.h"
 #include "experiment/limits.h"
+#include "experiment/search.h"
 #include "experiment/space.h"
 
 #define STAGES_MAX 256
@@ -29,9 +30,10 @@ struct stage {
     uint64_t memory_limit;      /* bytes; 0: none */
     struct space space;
     /* what other keys of the experiment say of it */
-    int reduce;            /* keep so many; 0: all */
-    const char *scheduler; /* "asha" or "fifo"; NULL: none */
-    bool resumed;          /* taken from the earlier run */
+    int reduce;                      /* keep so many; 0: all */
+    struct search_spec search;       /* SEARCH_GRID where nothing is said */
+    struct scheduler_spec scheduler; /* SCHEDULER_NONE where nothing is said */
+    bool resumed;                    /* taken from the earlier run */
 };
 
 extern const struct schema script_schema, command_schema;

@@ -149,6 +149,27 @@ static void make_labels(struct variants *v, const struct choice_list *all)
     strtab_free(longer);
 }
 
+struct strtab *variant_labels(const struct space *const *spaces, size_t count)
+{
+    struct variants v = {0};
+    struct choice_list all = {0};
+    for (size_t i = 0; i < count; i++)
+        gather(&spaces[i]->choices, &all);
+    make_labels(&v, &all);
+    free(all.items);
+    return v.labels;
+}
+
+void variant_labels_free(struct strtab *labels)
+{
+    size_t at = 0;
+    struct str key;
+    void *label;
+    while (labels && strtab_next(labels, &at, &key, &label))
+        free(label);
+    strtab_free(labels);
+}
+
 int variants_make(const struct space *const *spaces, size_t count, struct variants *out,
                   struct err *err)
 {
@@ -182,12 +203,7 @@ int variants_make(const struct space *const *spaces, size_t count, struct varian
 
 void variants_done(struct variants *v)
 {
-    size_t at = 0;
-    struct str key;
-    void *label;
-    while (v->labels && strtab_next(v->labels, &at, &key, &label))
-        free(label);
-    strtab_free(v->labels);
+    variant_labels_free(v->labels);
     free(v->divisions);
     free(v->fixed);
     free(v->digits);

@@ -51,6 +51,9 @@ struct variants {
 int variants_make(const struct space *const *spaces, size_t count, struct variants *out,
                   struct err *err) MUST_CHECK;
 void variants_done(struct variants *v);
+/* What names call each option of the spaces, by its path, as in variants.labels. */
+struct strtab *variant_labels(const struct space *const *spaces, size_t count);
+void variant_labels_free(struct strtab *labels);
 /* What the variant chose, sorted by path; `out` holds picks_max. Returns how many. */
 size_t variant_picks(const struct variants *v, size_t index, struct pick *out);
 /* Appends "k=v,k2=v2_INDEX", or "0" where there are no options. `,`, `/`, `%` and control
