@@ -56,6 +56,8 @@ void eventfile_scalar(usec_t wall, int64_t step, struct str tag, double value, s
 void eventfile_hparams_start(usec_t wall, const char *group, const json_t *params,
                              const json_t *domains, struct buf *out);
 enum eventfile_status { EVENTFILE_SUCCESS = 1, EVENTFILE_FAILURE = 2, EVENTFILE_RUNNING = 3 };
+/* Once, when the trial's last attempt has ended: TensorBoard heeds only a directory's first end
+ * (and first start). A trial without one is shown as of unknown state. */
 void eventfile_hparams_end(usec_t wall, enum eventfile_status status, struct buf *out);
 /* The experiment's own record, for the directory above the trials. `metrics`: tags. */
 void eventfile_hparams_experiment(usec_t wall, const json_t *domains, const char *const *metrics,
