@@ -96,12 +96,12 @@ static int make_directory(const char *directory, struct err *err)
 }
 
 int trial_files_begin(const char *directory, const char *group, const json_t *params,
-                      const json_t *options, usec_t wall, struct err *err)
+                      const json_t *options, const json_t *domains, usec_t wall, struct err *err)
 {
     AUTO_BUF struct buf text = {0}, events = {0};
     json_write(params, true, &text);
     eventfile_begin(wall, &events);
-    eventfile_hparams_start(wall, group, options, &events);
+    eventfile_hparams_start(wall, group, options, domains, &events);
     if (make_directory(directory, err) == -1 ||
         write_file(directory, "params.json", O_TRUNC, buf_view(&text), err) == -1)
         return -1;

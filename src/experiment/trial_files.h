@@ -18,9 +18,10 @@
 #define TRIAL_ERROR_TAIL 65536 /* bytes of output kept in error_*.txt */
 
 /* Makes the directory, or clears it for the next attempt, and writes what stands there before the
- * start. `options` are the hyper-parameters. */
+ * start. `options` are the hyper-parameters, `domains` as eventfile.h has them. */
 int trial_files_begin(const char *directory, const char *group, const json_t *params,
-                      const json_t *options, usec_t wall, struct err *err) MUST_CHECK;
+                      const json_t *options, const json_t *domains, usec_t wall,
+                      struct err *err) MUST_CHECK;
 /* Writes what is known at the end. `metrics`: an object of each tag's last value. */
 int trial_files_end(const char *directory, const struct store_trial *t, const char *metric,
                     const json_t *metrics, struct err *err) MUST_CHECK;
