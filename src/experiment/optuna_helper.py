@@ -57,10 +57,7 @@ class Search:
     def make(self, module, base, name, options, **more):
         kind = getattr(module, name, None)
         if not (isinstance(kind, type) and issubclass(kind, base)):
-            have = ", ".join(sorted(
-                n for n, k in vars(module).items()
-                if isinstance(k, type) and issubclass(k, base) and k is not base))
-            raise Refused(f"Optuna {self.optuna.__version__} has no '{name}'; it has {have}")
+            raise Refused(f"Optuna {self.optuna.__version__} has no '{name}'")
         try:
             return kind(**options, **more)
         except ImportError:
