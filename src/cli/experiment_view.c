@@ -254,7 +254,8 @@ static void choices_json(const struct stage *s, const struct choice_list *l, jso
         for (size_t k = 0; !range && k < c->count && k < VALUES_LISTED; k++)
             json_array_append_new(values, value_json(c, k));
         for (size_t k = 0; range && k < 2; k++)
-            json_array_append_new(bounds, json_real(c->node->items[k]->real));
+            json_array_append_new(bounds, c->whole ? json_integer(c->node->items[k]->integer)
+                                                   : json_real(c->node->items[k]->real));
         json_array_append_new(list, json_pack("{s:s, s:s, s:b, s:I, s:o, s:o?, s:b}", "path",
                                               c->label, "key", c->key, "drawn", c->drawn, "count",
                                               (json_int_t)c->count, "values", values, "range",

@@ -43,8 +43,8 @@ struct asha *asha_new(const struct scheduler_spec *spec, bool maximize);
 void asha_free(struct asha *a); /* NULL is legal */
 /* The trial `number` has reached `step` with this value; true: it ends here. A report at a rung
  * where the trial was judged before, or below it, is not counted again and gets the answer of then,
- * so that a trial which began again is judged once. In O(log trials); a trial takes about 10 bytes,
- * and 8 more for each rung that it reached. */
+ * so that a trial which began again is judged once. In O(log trials); a trial takes 4 bytes, and 8
+ * more for each rung that it reached, and both twice at most, as arrays grow. */
 bool asha_report(struct asha *a, size_t number, int64_t step, double value);
 /* The same of a point from an earlier process, where the trial went on: it counts, but nobody is
  * judged anew. In any order of the trials; each trial's points by rising step. */

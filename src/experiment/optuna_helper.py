@@ -1,7 +1,8 @@
-"""Drives one Optuna study for flambe, which embeds this text and runs it by `python3 -c`.
+"""Drives one Optuna study for flambe, which embeds this text and runs it by `python3 -c`: ASCII only,
+as the locale would decide what other characters are.
 
-It reads one JSON message a line and answers each with a line, {"id": …, "ok": …} or {"id": …,
-"error": KIND, "message": …}; a message with "quiet" gets no answer, and what goes wrong with it is
+It reads one JSON message a line and answers each with a line, {"id": ..., "ok": ...} or {"id": ...,
+"error": KIND, "message": ...}; a message with "quiet" gets no answer, and what goes wrong with it is
 the answer to the next. The kinds: "missing" (a package is not installed, "package" names it),
 "refused" (Optuna does not take what the file says), "failed" (anything else). It ends when its
 input does, whatever it is at: a thread of its own waits for that.
@@ -57,10 +58,7 @@ class Search:
     def make(self, module, base, name, options, **more):
         kind = getattr(module, name, None)
         if not (isinstance(kind, type) and issubclass(kind, base)):
-            have = ", ".join(sorted(
-                n for n, k in vars(module).items()
-                if isinstance(k, type) and issubclass(k, base) and k is not base))
-            raise Refused(f"Optuna {self.optuna.__version__} has no '{name}'; it has {have}")
+            raise Refused(f"Optuna {self.optuna.__version__} has no '{name}'")
         try:
             return kind(**options, **more)
         except ImportError:

@@ -433,7 +433,8 @@ static void check_stage(const struct yaml_node *value, const struct stage *stage
         check_log(log, stage, diags);
 }
 
-static void take_search(struct search_keys *s, struct diags *diags, struct search_spec *out)
+static void take_search(struct search_keys *s, const struct yaml_node *value, struct diags *diags,
+                        struct search_spec *out)
 {
     out->trials = (size_t)s->trials;
     out->log = s->log;
@@ -449,7 +450,7 @@ static void take_search(struct search_keys *s, struct diags *diags, struct searc
     refuse_seed(s->sampler_options, diags);
     out->sampler_options = read_arguments("sampler_options", s->sampler_options, diags);
     out->pruner_options = read_arguments("pruner_options", s->pruner_options, diags);
-    if (s->pruner_options && !out->pruner)
+    if (s->pruner_options && !out->pruner && !yaml_get(value, "pruner"))
         refuse(diags, s->pruner_options->at, mem_dup("'pruner_options' without a pruner"),
                mem_dup("add the line 'pruner: MedianPruner', or remove the options"));
 }
@@ -470,7 +471,7 @@ void tuner_search(const struct yaml_node *value, const struct stage *stage, stru
     const struct schema *schema = means == SEARCH_RANDOM ? &random_schema : &optuna_schema;
     struct search_keys s = {0};
     read_keys(schema, value, diags, &s, NULL);
-    take_search(&s, diags, out);
+    take_search(&s, value, diags, out);
     schema_free(schema, &s);
     check_stage(value, stage, diags);
 }
