@@ -81,12 +81,26 @@ static int add_path(const struct extension *x, struct extensions *out, struct er
 /* ---- what is installed ------------------------------------------------------------------------
  */
 
+/* Whether pip takes the URL as it is: 'name @ URL', or an archive's. */
+static bool is_pip_url(const char *source)
+{
+    static const char *const ends[] = {".whl", ".tar.gz", ".tgz", ".tar.bz2", ".zip"};
+    const char *scheme = strstr(source, "://"), *at = strstr(source, " @ ");
+    if (!scheme || (at && at < scheme))
+        return at != NULL;
+    struct str path = {source, strcspn(source, "?#")};
+    for (size_t i = 0; i < COUNT_OF(ends); i++)
+        if (str_ends(path, ends[i]))
+            return true;
+    return false;
+}
+
 /* What pip is given; the caller frees. "git@host:a/b" is git's own way to write ssh. */
 static char *pip_word(const struct extension *x)
 {
     struct str s = str_of(x->source);
     const char *colon = strchr(x->source, ':');
-    if (x->kind != EXTENSION_GIT || str_starts(s, "git+"))
+    if (x->kind != EXTENSION_GIT || str_starts(s, "git+") || is_pip_url(x->source))
         return mem_dup(x->source);
     if (str_starts(s, "git@") && colon && !strstr(x->source, "://"))
         return mem_printf("git+ssh://%.*s/%s", (int)(colon - x->source), x->source, colon + 1);

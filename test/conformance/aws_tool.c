@@ -368,13 +368,14 @@ static int s3_file(char **argv, int argc, json_t **out)
 static int download(char **argv, int argc, json_t **out)
 {
     struct http *http;
-    struct http_options o = {0};
+    struct http_options o = {.ca_bundle = argc > 2 ? argv[2] : NULL};
     struct download_result got;
-    if (argc != 2)
-        return err_set(&err, ERR_USAGE, "URL PATH");
+    if (argc != 2 && argc != 3)
+        return err_set(&err, ERR_USAGE, "URL PATH [CA-BUNDLE]");
     if (http_new(loop, &o, &http, &err) == -1)
         return -1;
-    struct download_order order = {.url = argv[0], .path = argv[1], .stall = 5 * USEC_PER_SEC};
+    struct download_order order = {
+        .url = argv[0], .path = argv[1], .stall = 5 * USEC_PER_SEC, .delay = 20 * USEC_PER_MSEC};
     int rc = download_run(http, &order, &got, &err);
     if (rc == 0) {
         *out = json_pack("{s:I}", "size", (json_int_t)got.size);

@@ -5,6 +5,7 @@ import itertools
 import json
 import os
 import socket
+import ssl
 import subprocess
 import threading
 import time
@@ -142,11 +143,11 @@ def test_keys_that_would_leave(moto, s3, bucket, tmp_path, key):
 
 
 def test_many_pages(moto, s3, bucket, tmp_path):
-    for i in range(1203):
+    for i in range(1003):
         s3.put_object(Bucket=bucket, Key=f"n/{i % 7}/{i:05d}", Body=str(i).encode())
-    assert len(call(moto, "s3-list", f"s3://{bucket}/n/")) == 1203
+    assert len(call(moto, "s3-list", f"s3://{bucket}/n/")) == 1003
     call(moto, "s3-fetch", f"s3://{bucket}/n/", tmp_path / "t")
-    assert files(tmp_path / "t") == {f"{i % 7}/{i:05d}": str(i).encode() for i in range(1203)}
+    assert files(tmp_path / "t") == {f"{i % 7}/{i:05d}": str(i).encode() for i in range(1003)}
 
 
 def test_a_tree_is_gone_on_with(moto, s3, bucket, tmp_path):
@@ -195,7 +196,7 @@ class Files(http.server.BaseHTTPRequestHandler):
         self.asked.append((self.path, self.headers.get("Range")))
         if self.path.startswith("/to"):
             self.send_response(302)
-            self.send_header("Location", "/file")
+            self.send_header("Location", self.path[3:] or "/file")
             self.send_header("Content-Length", "0")
             self.end_headers()
             return
@@ -220,13 +221,35 @@ class Files(http.server.BaseHTTPRequestHandler):
         self.wfile.write(body)
 
 
-@pytest.fixture
-def web():
+def serve(tls=None):
     server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Files)
+    if tls:
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        context.load_cert_chain(tls / "cert.pem", tls / "key.pem")
+        server.socket = context.wrap_socket(server.socket, server_side=True)
     threading.Thread(target=server.serve_forever, daemon=True).start()
     Files.asked.clear()
-    yield f"http://127.0.0.1:{server.server_port}"
+    yield f"{'https' if tls else 'http'}://127.0.0.1:{server.server_port}"
     server.shutdown()
+
+
+@pytest.fixture
+def web():
+    yield from serve()
+
+
+@pytest.fixture
+def certificate(tmp_path_factory):
+    place = tmp_path_factory.mktemp("tls")
+    subprocess.run(["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes",
+                    "-days", "2", "-subj", "/CN=127.0.0.1", "-addext", "subjectAltName=IP:127.0.0.1", "-keyout",
+                    place / "key.pem", "-out", place / "cert.pem"], check=True, capture_output=True)
+    return place
+
+
+@pytest.fixture
+def secure_web(certificate):
+    yield from serve(certificate)
 
 
 @pytest.mark.parametrize("path", ["/file", "/plain", "/to"])
@@ -246,3 +269,19 @@ def test_http_cut(web, tmp_path):
 def test_http_missing(web, tmp_path):
     said = call(clean_env(tmp_path), "download", web + "/none?token=secret", tmp_path / "f", fails="not-found")
     assert "/none'" in said and "secret" not in said and os.listdir(tmp_path) == []
+
+
+def test_https(secure_web, web, certificate, tmp_path):
+    env, place, trusted = clean_env(tmp_path), tmp_path / "f", certificate / "cert.pem"
+    call(env, "download", secure_web + "/file", place, trusted)
+    assert place.read_bytes() == BIG
+    place.unlink()
+    said = call(env, "download", secure_web + "/file", place, fails="rejected")
+    assert "is not trusted" in said
+    call(env, "download", f"{web}/to{secure_web}/file", place, trusted)  # from http to https
+    assert place.read_bytes() == BIG
+    place.unlink()
+    Files.asked.clear()
+    said = call(env, "download", f"{secure_web}/to{web}/file", place, trusted, fails="rejected")
+    assert "from https to a connection that anyone can change" in said
+    assert len(Files.asked) == 1 and os.listdir(tmp_path) == []

@@ -81,25 +81,29 @@ static void test_installed(void **state)
     AUTO_FREE char *log = fs_join(p->dir, "log");
     setenv("FAKE_LOG", log, 1);
     place_program(p, "python3", PYTHON);
-    struct extension x[] = {{(char *)"a", (char *)"pack==1.0", EXTENSION_PIP},
-                            {(char *)"b", (char *)"https://host/b.git", EXTENSION_GIT},
-                            {(char *)"c", (char *)"git@host:me/c.git", EXTENSION_GIT},
-                            {(char *)"d", (char *)"git+ssh://host/d", EXTENSION_GIT}};
-    assert_int_equal(run(p, x, 4, false, &out, &err), -1);
+    struct extension x[] = {
+        {(char *)"a", (char *)"pack==1.0", EXTENSION_PIP},
+        {(char *)"b", (char *)"https://host/b.git", EXTENSION_GIT},
+        {(char *)"c", (char *)"git@host:me/c.git", EXTENSION_GIT},
+        {(char *)"d", (char *)"git+ssh://host/d", EXTENSION_GIT},
+        {(char *)"e", (char *)"e @ https://host/e", EXTENSION_GIT},
+        {(char *)"f", (char *)"https://host/f-1-py3-none-any.whl#x", EXTENSION_GIT}};
+    assert_int_equal(run(p, x, 6, false, &out, &err), -1);
     assert_int_equal(err.code, ERR_USAGE);
     assert_non_null(strstr(err.msg, "the extension 'a' is not installed"));
     assert_non_null(strstr(err.msg, "type: flambe -i x.yaml"));
     assert_log(p, "");
 
     for (int i = 0; i < 3; i++) { /* once, and then never again, with -i or without */
-        assert_int_equal(run(p, x, 4, i != 2, &out, &err), 0);
+        assert_int_equal(run(p, x, 6, i != 2, &out, &err), 0);
         AUTO_FREE char *bin = fs_join(p->dir, "extensions/venv/bin");
         AUTO_FREE char *python = fs_join(bin, "python3");
         assert_string_equal(out.bin, bin);
         assert_string_equal(out.python, python);
-        assert_int_equal(told.count, 4);
-        assert_log(p, "pack==1.0\ngit+https://host/b.git\ngit+ssh://git@host/me/c.git\n"
-                      "git+ssh://host/d\n");
+        assert_int_equal(told.count, 6);
+        assert_log(p,
+                   "pack==1.0\ngit+https://host/b.git\ngit+ssh://git@host/me/c.git\n"
+                   "git+ssh://host/d\ne @ https://host/e\nhttps://host/f-1-py3-none-any.whl#x\n");
         extensions_done(&out);
     }
     assert_int_equal(run(p, x, 3, false, &out, &err), -1); /* another list */
