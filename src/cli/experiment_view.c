@@ -333,10 +333,13 @@ static uint64_t fresh_seed(void)
 
 int experiment_view(struct cli *cli, const char *path, struct err *err)
 {
-    struct experiment_options options = {.machine = machine_here(), .seed = fresh_seed()};
+    struct loop *loop = loop_new();
+    struct experiment_options options = {.machine = machine_here(loop), .seed = fresh_seed()};
+    loop_free(loop);
     struct experiment e;
     struct diags diags;
     int rc = experiment_load(path, &options, &e, &diags, err);
+    machine_done(&options.machine);
     if (rc == -1 && diags_total(&diags))
         file_show_diagnostics(cli, &diags);
     diags_done(&diags);
