@@ -107,6 +107,61 @@ static void what_is_no_lock_file_is_left_alone(void **state)
     lock_release(l);
 }
 
+static void the_holder_is_named_without_taking_the_lock(void **state)
+{
+    (void)state;
+    AUTO_FREE char *path = fs_join(dir, "lock");
+    pid_t holder = 7;
+    assert_int_equal(lock_holder(path, &holder, NULL), 0);
+    assert_int_equal(holder, 0); /* no file */
+    assert_false(fs_exists(path));
+    struct lock *l;
+    assert_int_equal(lock_take(path, &l, NULL), 0);
+    assert_int_equal(lock_holder(path, &holder, NULL), 0);
+    assert_int_equal(holder, getpid());
+    assert_int_equal(fs_write_atomic(path, 0600, STR("12"), NULL), 0); /* another file, unlocked */
+    assert_int_equal(lock_holder(path, &holder, NULL), 0);
+    assert_int_equal(holder, 0);
+    lock_release(l);
+    assert_int_equal(lock_take(path, &l, NULL), 0);
+    assert_int_equal(truncate(path, 0), 0); /* locked, and its pid is not written yet */
+    assert_int_equal(lock_holder(path, &holder, NULL), 0);
+    assert_int_equal(holder, LOCK_HOLDER_UNKNOWN);
+    lock_release(l);
+    assert_int_equal(lock_holder(path, &holder, NULL), 0);
+    assert_int_equal(holder, 0);
+    struct err err;
+    AUTO_FREE char *inside = fs_join(path, "x");
+    assert_int_equal(lock_holder(inside, &holder, &err), -1);
+    assert_int_equal(err.code, ERR_IO);
+}
+
+static void looking_never_makes_a_taker_fail(void **state)
+{
+    (void)state;
+    AUTO_FREE char *path = fs_join(dir, "lock");
+    struct lock *l;
+    assert_int_equal(lock_take(path, &l, NULL), 0);
+    lock_release(l);
+    int pid = fork();
+    if (pid == 0) {
+        for (;;) {
+            pid_t holder;
+            (void)!lock_holder(path, &holder, NULL);
+        }
+    }
+    int failed = 0;
+    for (int i = 0; i < 20000; i++) {
+        if (lock_take(path, &l, NULL) == 0)
+            lock_release(l);
+        else
+            failed++;
+    }
+    kill(pid, SIGKILL);
+    waitpid(pid, NULL, 0);
+    assert_int_equal(failed, 0);
+}
+
 #define T(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
 
 int main(void)
@@ -115,6 +170,8 @@ int main(void)
         T(another_process_is_named_and_its_end_frees_the_lock),
         T(a_child_does_not_inherit_it),
         T(what_is_no_lock_file_is_left_alone),
+        T(the_holder_is_named_without_taking_the_lock),
+        T(looking_never_makes_a_taker_fail),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
