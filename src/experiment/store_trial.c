@@ -147,8 +147,15 @@ int store_drop_stage(struct store *s, int stage, struct err *err)
 /* Trials without the value that is sorted by come last, whichever way. */
 static void add_order(const struct store_query *q, struct buf *sql)
 {
+    static const char *const times[] = {
+        [STORE_STARTED] = "nullif(trial.started, 0)",
+        [STORE_DURATION] = "CASE WHEN trial.ended THEN trial.ended-trial.started END",
+    };
     const char *way = q->descending ? "DESC" : "ASC";
-    if (q->order && *q->order)
+    if (q->time)
+        buf_addf(sql, " ORDER BY %s IS NULL, %s %s, trial.stage, trial.number", times[q->time],
+                 times[q->time], way);
+    else if (q->order && *q->order)
         buf_addf(sql, " ORDER BY s.last IS NULL, s.last %s, trial.stage, trial.number", way);
     else if (q->order)
         buf_addf(sql,
