@@ -56,6 +56,14 @@ void cli_warn(struct cli *cli, const char *text)
     say(cli, STYLE_YELLOW, "flambe: warning:", text);
 }
 
+size_t cli_width(const struct cli *cli)
+{
+    size_t width, height;
+    struct console out = {.fd = cli->out.fd, .tty = cli->out.tty};
+    console_size(&out, &width, &height);
+    return cli->out.tty ? width : 0;
+}
+
 void cli_error_text(const struct err *err, bool origin, struct buf *out)
 {
     buf_adds(out, err->msg[0] ? err->msg : err_name(err->code));
@@ -130,6 +138,9 @@ static int check_operands(const struct cli *cli, struct err *err)
     if (cli->args.count > c->max)
         return err_set(err, ERR_USAGE, "'flambe %s' has no use for '%s'", c->name,
                        cli->args.items[c->max]);
+    if (!c->csv && cli->opt.output && strcmp(cli->opt.output, "csv") == 0)
+        return err_set(err, ERR_USAGE,
+                       "'flambe %s' has no CSV: '--output' is one of 'text', 'json'", c->name);
     return 0;
 }
 

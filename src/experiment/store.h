@@ -122,7 +122,8 @@ int store_trial(struct store *s, int stage, int64_t number, struct store_trial *
 /* Removes the stage's trials, their metrics too. */
 int store_drop_stage(struct store *s, int stage, struct err *err) MUST_CHECK;
 
-/* Trials without the value that is sorted by come last, whichever way. */
+/* Trials without the value that is sorted by come last, whichever way; by the objective, those that
+ * failed come behind them. */
 struct store_query {
     int stage;         /* -1: all */
     int state;         /* -1: all */

@@ -144,7 +144,8 @@ int store_drop_stage(struct store *s, int stage, struct err *err)
     return store_exec(s, sql, err);
 }
 
-/* Trials without the value that is sorted by come last, whichever way. */
+/* Trials without the value that is sorted by come last, whichever way; of the objective, those that
+ * failed behind them: what they reached counts for nothing. */
 static void add_order(const struct store_query *q, struct buf *sql)
 {
     static const char *const times[] = {
@@ -159,8 +160,9 @@ static void add_order(const struct store_query *q, struct buf *sql)
         buf_addf(sql, " ORDER BY s.last IS NULL, s.last %s, trial.stage, trial.number", way);
     else if (q->order)
         buf_addf(sql,
-                 " ORDER BY trial.objective IS NULL, trial.objective %s, trial.stage, trial.number",
-                 way);
+                 " ORDER BY trial.state=%d, trial.objective IS NULL, trial.objective %s, "
+                 "trial.stage, trial.number",
+                 (int)TRIAL_FAILURE, way);
     else
         buf_addf(sql, " ORDER BY trial.stage %s, trial.number %s", way, way);
 }
