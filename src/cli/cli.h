@@ -9,15 +9,18 @@
 
 /* The fields that option rows point to; see commands.c. */
 struct cli_options {
-    bool help, version, yes, all, recursive;
+    bool help, version, yes, all, recursive, follow, now, reverse;
+    bool install, force, debug, reuse;
     int verbose;
     const char *output, *region, *profile, *color, *creator, *on, *identity;
+    const char *lines, *stage, *sort, *limit, *timeout, *secrets;
 };
 
 struct cli {
     const struct command *command;
     struct cli_options opt;
     struct operands args;
+    char **argv;           /* the whole command line */
     struct output out;     /* results */
     struct console screen; /* all else, on standard error */
     bool json;             /* -o json */
@@ -38,6 +41,7 @@ struct command {
     size_t parsed;        /* see options_parse; 0 stands for OPERANDS_ANY */
     const char *complete; /* what an operand is, for completion: "file", "cluster", "path", "verb",
                            * "shell" or "" */
+    bool csv;             /* it can write CSV too */
     int (*run)(struct cli *cli, struct err *err);
 };
 
@@ -50,6 +54,8 @@ void cli_hint(struct cli *cli, const char *fmt, ...) PRINTF_LIKE(2, 3);
 void cli_verbose(struct cli *cli, int level, const char *fmt, ...) PRINTF_LIKE(3, 4);
 /* "flambe: warning: …" on standard error. */
 void cli_warn(struct cli *cli, const char *text);
+/* The columns that results have: the terminal's, or 0 (any number) for a file or a pipe. */
+size_t cli_width(const struct cli *cli);
 /* The error as it is shown, without a new line at its end. */
 void cli_error_text(const struct err *err, bool origin, struct buf *out);
 json_t *cli_error_json(const struct err *err);

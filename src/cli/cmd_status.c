@@ -1,20 +1,14 @@
-/* flambe status: one cluster's hosts, or all your clusters in the region. */
+/* flambe status: one cluster's hosts, or all your clusters in the region; or how an experiment on
+ * this machine stands. */
 #include "base/mem.h"
 #include "cli/commands.h"
 #include "cli/hosttable.h"
 #include "cli/plan_view.h"
+#include "cli/results.h"
 #include "cli/session.h"
 #include "cli/text.h"
 #include <stdlib.h>
 #include <string.h>
-
-static size_t result_width(const struct cli *cli)
-{
-    size_t width, height;
-    struct console out = {.fd = cli->out.fd, .tty = cli->out.tty};
-    console_size(&out, &width, &height);
-    return cli->out.tty ? width : 0; /* a file or a pipe gets whole lines */
-}
 
 static void show_hosts(struct cli *cli, const char *name, const char *creator, const char *region,
                        const struct cluster_hosts *hosts, double usd_per_hour)
@@ -30,7 +24,7 @@ static void show_hosts(struct cli *cli, const char *name, const char *creator, c
     if (!hosts->count)
         return;
     AUTO_STRV struct strv lines = {0};
-    hosttable_status(name, hosts, clock_wall(clock_system()), result_width(cli), cli->out.color,
+    hosttable_status(name, hosts, clock_wall(clock_system()), cli_width(cli), cli->out.color,
                      &lines);
     AUTO_FREE char *text = strv_join(&lines, "\n");
     output_printf(&cli->out, "%s\n", text);
@@ -125,6 +119,8 @@ static int all(struct session *s, struct err *err)
 
 static int run(struct cli *cli, struct err *err)
 {
+    if (cli->args.count && !cli->opt.creator && results_meant(cli->args.items[0]))
+        return results_status(cli, cli->args.items[0], err);
     struct session s;
     session_init(&s, cli);
     int rc = cli->args.count ? one(&s, cli->args.items[0], err) : all(&s, err);
@@ -138,16 +134,24 @@ static const struct option_row options[] = {
      offsetof(struct cli_options, all)},
 };
 
-static const char *const examples[] = {"flambe status", "flambe status mine -o json", NULL};
+static const char *const examples[] = {"flambe status", "flambe status mine -o json",
+                                       "flambe status experiment.yaml",
+                                       "flambe status flambe-output/output__sweep", NULL};
 
 const struct command cmd_status = {
     .name = "status",
-    .usage = "[CLUSTER]",
-    .summary = "show a cluster's hosts, or all your clusters in the region",
+    .usage = "[CLUSTER|DIR]",
+    .summary = "show a cluster's hosts, all your clusters, or how an experiment stands",
     .help =
         "CLUSTER is a name or a cluster file. Without it all your clusters in the region are "
         "shown: those whose creator is one that this machine made clusters for, or --creator's. "
-        "Where this machine has made none, everyone's are shown, as with --all.",
+        "Where this machine has made none, everyone's are shown, as with --all.\n"
+        "\n"
+        "DIR is an experiment's results on this machine: the directory output__NAME, the one that "
+        "holds it, or the experiment's file. Its stages are shown, with how many of their trials "
+        "wait, run and have ended, the best of each, and what to type next. A word that is both a "
+        "directory with results and a cluster's name means the directory; with --creator, the "
+        "cluster.",
     .examples = examples,
     .options = options,
     .option_count = COUNT_OF(options),

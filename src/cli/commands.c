@@ -3,12 +3,12 @@
 #include <string.h>
 
 const struct command *const commands[] = {
-    &cmd_up, &cmd_plan, &cmd_status, &cmd_ssh,        &cmd_exec,
-    &cmd_cp, &cmd_down, &cmd_schema, &cmd_completion, &cmd_help,
+    &cmd_up,  &cmd_run,  &cmd_plan, &cmd_status, &cmd_results, &cmd_logs,       &cmd_stop, &cmd_log,
+    &cmd_ssh, &cmd_exec, &cmd_cp,   &cmd_down,   &cmd_schema,  &cmd_completion, &cmd_help,
 };
 const size_t command_count = COUNT_OF(commands);
 
-static const char *const formats[] = {"text", "json", NULL};
+static const char *const formats[] = {"text", "json", "csv", NULL};
 static const char *const colors[] = {"auto", "always", "never", NULL};
 
 #define FIELD(name) offsetof(struct cli_options, name)
@@ -20,7 +20,8 @@ static const struct option_row global_rows[] = {
     {"yes", 'y', OPTION_FLAG, NULL, NULL, "answer yes to the question before something is done",
      FIELD(yes)},
     {"output", 'o', OPTION_TEXT, "FORMAT", formats,
-     "how results are written on standard output: text or json", FIELD(output)},
+     "how results are written on standard output: text, json, or csv of 'flambe results'",
+     FIELD(output)},
     {"verbose", 'v', OPTION_COUNT, NULL, NULL,
      "show each call to AWS on standard error; twice, show more", FIELD(verbose)},
     {"region", 0, OPTION_TEXT, "REGION", NULL,

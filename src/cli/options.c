@@ -145,6 +145,16 @@ static int take_letters(struct parser *p, const char *word)
     return 0;
 }
 
+/* "-0.5", "-1e9", "-inf": no option begins with such a letter. */
+static bool is_number(const struct parser *p, const char *word)
+{
+    char *end;
+    if (find_letter(p, word[1]))
+        return false;
+    (void)strtod(word, &end);
+    return !*end;
+}
+
 int options_parse(const struct option_table *tables, size_t table_count, size_t parsed, size_t argc,
                   const char *const *argv, void *out, struct operands *operands, struct err *err)
 {
@@ -153,7 +163,7 @@ int options_parse(const struct option_table *tables, size_t table_count, size_t 
     bool verbatim = false;
     while (p.at < argc) {
         const char *word = argv[p.at++];
-        bool is_option = !verbatim && word[0] == '-' && word[1];
+        bool is_option = !verbatim && word[0] == '-' && word[1] && !is_number(&p, word);
         if (!is_option) {
             verbatim = verbatim || found.count == parsed;
             add_operand(&found, word);

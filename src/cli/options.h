@@ -1,8 +1,8 @@
 /* The command line's options, parsed from const tables.
  *
  * --name=value, --name value, -o value, -ovalue, clusters of flags (-vvy), "--" as the end of
- * options, and options after operands. Names are never abbreviated, so that a new option cannot
- * change what an old script means. */
+ * options, and options after operands. A negative number is an operand. Names are never
+ * abbreviated, so that a new option cannot change what an old script means. */
 #ifndef FLAMBE_CLI_OPTIONS_H
 #define FLAMBE_CLI_OPTIONS_H
 

@@ -5,7 +5,7 @@
 #include "base/str.h"
 #include <stddef.h>
 
-#define TABLE_COLUMNS_MAX 12
+#define TABLE_COLUMNS_MAX 40
 #define TABLE_GAP 2 /* blanks between columns */
 
 struct table_column {

@@ -297,7 +297,7 @@ static void got(uv_stream_t *stream, ssize_t n, const uv_buf_t *b)
     enum wire_type type;
     struct str payload;
     int rc;
-    while ((rc = wire_next(&rest, &type, &payload)) == 1) {
+    while ((rc = wire_frame(&rest, &type, &payload)) == 1) {
         if (!hear(l, type, payload)) {
             rc = -1;
             break;

@@ -170,7 +170,7 @@ static bool hear(struct supervisor *s)
     enum wire_type type;
     struct str payload;
     int rc;
-    while ((rc = wire_next(&rest, &type, &payload)) == 1) {
+    while ((rc = wire_frame(&rest, &type, &payload)) == 1) {
         if (!obey(s, type, payload))
             return false;
     }

@@ -49,7 +49,7 @@ void wire_put_program(struct buf *out, const struct engine_program *p, const cha
     memcpy(out->data + at + sizeof h, &s, sizeof s);
 }
 
-int wire_next(struct str *rest, enum wire_type *type, struct str *payload)
+int wire_frame(struct str *rest, enum wire_type *type, struct str *payload)
 {
     struct header h;
     if (rest->n < sizeof h)

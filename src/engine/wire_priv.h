@@ -36,7 +36,7 @@ void wire_put_program(struct buf *out, const struct engine_program *p, const cha
 
 /* Cuts the next frame off the front of *rest: 1, or 0 where it is not whole yet, or -1 where the
  * bytes are no frame. */
-int wire_next(struct str *rest, enum wire_type *type, struct str *payload) MUST_CHECK;
+int wire_frame(struct str *rest, enum wire_type *type, struct str *payload) MUST_CHECK;
 /* Copies a frame's bytes into a value; false where the sizes differ. */
 bool wire_get(struct str payload, void *value, size_t size) MUST_CHECK;
 

@@ -372,9 +372,9 @@ static int run_all(struct driver *d, struct err *err)
 static int finish(struct driver *d, int rc, const struct err *why, struct err *err)
 {
     bool over = rc == 0 || why->code == ERR_PARTIAL;
-    const char *state = rc == 0 ? "finished" : over ? "failed" : "stopped";
+    const char *state = run_state_name(rc == 0 ? RUN_FINISHED : over ? RUN_FAILED : RUN_STOPPED);
     AUTO_FREE char *ended = mem_printf("%lld", (long long)clock_wall(loop_clock(d->o.loop)));
-    if (store_set(d->o.store, "state", state, err) == -1 ||
+    if (store_set(d->o.store, STORE_STATE, state, err) == -1 ||
         store_set(d->o.store, "ended", ended, err) == -1)
         return -1;
     if (rc == 0) {
@@ -389,12 +389,14 @@ static int finish(struct driver *d, int rc, const struct err *why, struct err *e
 int driver_run(struct driver *d, struct err *err)
 {
     struct err why = {0};
-    if (store_set(d->o.store, "state", "running", err) == -1 || read_record(d, err) == -1)
+    AUTO_FREE char *began = mem_printf("%lld", (long long)d->began);
+    if (store_set(d->o.store, STORE_STATE, run_state_name(RUN_RUNNING), err) == -1 ||
+        store_set(d->o.store, STORE_BEGAN, began, err) == -1 || read_record(d, err) == -1)
         return -1;
     d->unsynced = true;
     int rc = run_all(d, &why);
     bool ours = rc == 0 || why.code == ERR_PARTIAL || why.code == ERR_CANCELLED;
-    if (!ours)
+    if (d->running)
         abandon(d);
     if (ours && finish(d, rc, &why, err) == -1)
         return -1;

@@ -8,8 +8,9 @@
 
 #include "experiment/launch.h"
 
-#define FINGERPRINT_FILE_MAX ((size_t)256 << 20) /* bytes; a larger file counts by size and time \
-                                                  */
+#define FINGERPRINT_FILE_MAX                                            \
+    ((size_t)256 << 20) /* bytes; a larger file counts by size and time \
+                         */
 
 /* Digests of the files that were seen, so that each is read once a run. */
 struct fingerprints;

@@ -133,7 +133,8 @@ static int retire(struct run *r, struct err *err)
     store_stages_free(stages, count);
     if (store_retire(r->store, &generation, err) == -1 ||
         store_set(r->store, "retiring", buf_text(&names), err) == -1 ||
-        store_set(r->store, "state", "running", err) == -1 || store_sync(r->store, err) == -1)
+        store_set(r->store, STORE_STATE, run_state_name(RUN_RUNNING), err) == -1 ||
+        store_sync(r->store, err) == -1)
         return -1;
     return move_retired(r, err);
 }
@@ -147,10 +148,10 @@ static int exists(const struct run *r, const char *what, struct err *err)
 static int meet(struct run *r, const struct run_options *o, struct err *err)
 {
     AUTO_FREE char *file = store_get(r->store, "file");
-    AUTO_FREE char *state = store_get(r->store, "state");
+    AUTO_FREE char *state = store_get(r->store, STORE_STATE);
     AUTO_FREE char *seed = store_get(r->store, "seed");
     bool same = file && str_eq(str_of(file), o->file);
-    bool finished = state && strcmp(state, "finished") == 0;
+    bool finished = state && strcmp(state, run_state_name(RUN_FINISHED)) == 0;
     r->seed = seed ? strtoull(seed, NULL, 10) : o->seed;
     if (move_retired(r, err) == -1)
         return -1;
@@ -218,6 +219,8 @@ int run_open(struct loop *loop, const struct run_options *o, struct run *out, st
         rc = store_set(r.store, "file", text, err);
     if (rc == 0)
         rc = store_set(r.store, "name", o->name, err);
+    if (rc == 0)
+        rc = store_set(r.store, "path", o->path, err);
     if (rc == 0)
         rc = store_commit(r.store, err);
     if (rc == 0)

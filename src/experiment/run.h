@@ -15,7 +15,8 @@
 
 struct run_options {
     const char *save_path, *name; /* the results go to SAVE_PATH/output__NAME */
-    struct str file;              /* the text of the experiment's file */
+    const char *path;             /* of the experiment's file, absolute */
+    struct str file;              /* its text */
     uint64_t seed;                /* for a run that begins */
     bool force;                   /* earlier results are removed */
     bool reuse;                   /* trials whose inputs are unchanged are taken from them */

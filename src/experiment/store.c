@@ -76,6 +76,24 @@ const char *stage_state_name(enum stage_state s)
     return names[s];
 }
 
+static const char *const run_states[RUN_STATE_COUNT] = {"running", "finished", "stopped", "failed",
+                                                        "interrupted"};
+
+const char *run_state_name(enum run_state s)
+{
+    return run_states[s];
+}
+
+enum run_state run_state_now(const char *fact, bool held)
+{
+    if (held)
+        return RUN_RUNNING;
+    for (int s = RUN_FINISHED; fact && s < RUN_STATE_COUNT; s++)
+        if (strcmp(fact, run_states[s]) == 0)
+            return (enum run_state)s;
+    return RUN_INTERRUPTED;
+}
+
 /* ---- errors and statements --------------------------------------------------------------------
  */
 
@@ -88,17 +106,29 @@ static int damaged(const char *path, const char *why, struct err *err)
         path, why);
 }
 
-int store_fail(const struct store *s, struct err *err)
+/* The errno behind SQLite's last error. Of one in a COMMIT SQLite does not keep it, but the file
+ * does: the log's. */
+static int system_error(const struct store *s)
 {
-    int code = sqlite3_errcode(s->db) & 0xff, sys = sqlite3_system_errno(s->db);
+    int sys = sqlite3_system_errno(s->db);
+    sqlite3_file *log = NULL;
+    if (!sys && s->db &&
+        sqlite3_file_control(s->db, "main", SQLITE_FCNTL_JOURNAL_POINTER, &log) == SQLITE_OK &&
+        log && log->pMethods)
+        log->pMethods->xFileControl(log, SQLITE_FCNTL_LAST_ERRNO, &sys);
+    return sys;
+}
+
+static int explain(const struct store *s, struct err *err)
+{
+    int code = sqlite3_errcode(s->db) & 0xff, sys = system_error(s);
     const char *text = sqlite3_errmsg(s->db);
     switch (code) {
     case SQLITE_CORRUPT:
     case SQLITE_NOTADB:
         return damaged(s->path, text, err);
     case SQLITE_FULL:
-        err_set_sys(err, ENOSPC, "cannot write '%s'", s->path);
-        return -1;
+        return err_set_sys(err, ENOSPC, "cannot write '%s'", s->path);
     case SQLITE_IOERR:
     case SQLITE_CANTOPEN:
         if (sys)
@@ -108,6 +138,16 @@ int store_fail(const struct store *s, struct err *err)
         break;
     }
     return err_set(err, ERR_IO, "cannot use '%s': %s", s->path, text);
+}
+
+int store_fail(struct store *s, struct err *err)
+{
+    struct err why = {0};
+    explain(s, &why);
+    bool refused = (sqlite3_errcode(s->db) & 0xff) == SQLITE_CONSTRAINT; /* and nothing else */
+    if (s->writing && !refused && !s->doom.code)
+        s->doom = why;
+    return err_copy(err, &why);
 }
 
 sqlite3_stmt *store_prepare(struct store *s, const char *sql, struct err *err)
@@ -166,7 +206,7 @@ char *store_column_dup(sqlite3_stmt *st, int at)
 int store_write(struct store *s, struct err *err)
 {
     if (s->writing)
-        return 0;
+        return s->doom.code ? err_copy(err, &s->doom) : 0;
     if (store_exec(s, "BEGIN IMMEDIATE", err) == -1)
         return -1;
     s->writing = true;
@@ -178,7 +218,11 @@ int store_commit(struct store *s, struct err *err)
     if (!s->writing)
         return 0;
     s->writing = false;
-    if (store_exec(s, "COMMIT", err) == 0)
+    struct err doom = s->doom;
+    s->doom = (struct err){0};
+    if (doom.code)
+        err_copy(err, &doom);
+    else if (store_exec(s, "COMMIT", err) == 0)
         return 0;
     sqlite3_exec(s->db, "ROLLBACK", NULL, NULL, NULL);
     store_tags_done(s); /* some may have been rolled back */
@@ -214,9 +258,19 @@ static int open_db(struct store *s, const char *path, int flags, struct err *err
     return 0;
 }
 
+/* What has been linked into a directory is there after a power cut only when that is synced. */
+static int sync_directory(const char *path, struct err *err)
+{
+    int fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    int rc = fd >= 0 && fsync(fd) == 0 ? 0 : err_set_sys(err, errno, "cannot sync '%s'", path);
+    if (fd >= 0)
+        close(fd);
+    return rc;
+}
+
 /* The file is whole under its name or not there at all: a file that a crash left half made would
  * look like a damaged one. */
-static int create(struct store *s, struct err *err)
+static int create(struct store *s, const char *directory, struct err *err)
 {
     AUTO_FREE char *fresh = mem_printf("%s.new", s->path);
     struct store maker = {.path = fresh};
@@ -232,7 +286,7 @@ static int create(struct store *s, struct err *err)
     if (rc == 0 && link(fresh, s->path) == -1)
         rc = err_set_sys(err, errno, "cannot make '%s'", s->path);
     unlink(fresh);
-    return rc;
+    return rc == 0 ? sync_directory(directory, err) : -1;
 }
 
 static int read_number(struct store *s, const char *sql, int64_t *out, struct err *err)
@@ -277,19 +331,39 @@ static int check(struct store *s, struct err *err)
     return s->writable ? check_whole(s, err) : 0;
 }
 
+/* A reader of a WAL file makes two files beside it. Where it may not, and no writer has made them,
+ * nobody writes: the file is read as it is. */
+static int open_to_read(struct store *s, const char *directory, struct err *err)
+{
+    AUTO_FREE char *wal = mem_printf("%s-wal", s->path);
+    if (access(directory, W_OK) == 0 || fs_exists(wal))
+        return open_db(s, s->path, SQLITE_OPEN_READONLY, err);
+    AUTO_BUF struct buf uri = {0};
+    buf_adds(&uri, "file:");
+    for (const char *c = s->path; *c; c++) {
+        if (strchr("%?#", *c))
+            buf_addf(&uri, "%%%02x", (unsigned char)*c);
+        else
+            buf_addc(&uri, *c);
+    }
+    buf_adds(&uri, "?immutable=1");
+    return open_db(s, buf_text(&uri), SQLITE_OPEN_READONLY | SQLITE_OPEN_URI, err);
+}
+
 int store_open(const char *directory, enum store_mode mode, struct store **out, struct err *err)
 {
     struct store *s = mem_alloc(sizeof *s);
     s->path = fs_join(directory, STORE_FILE);
     s->writable = mode != STORE_READ;
-    int rc = mode == STORE_CREATE ? create(s, err) : 0;
+    int rc = mode == STORE_CREATE ? create(s, directory, err) : 0;
     struct stat st;
     if (rc == 0 && stat(s->path, &st) == -1)
         rc = errno == ENOENT || errno == ENOTDIR
                  ? err_set(err, ERR_NOT_FOUND, "'%s' has no results of flambe", directory)
                  : err_set_sys(err, errno, "cannot look at '%s'", s->path);
     if (rc == 0)
-        rc = open_db(s, s->path, s->writable ? SQLITE_OPEN_READWRITE : SQLITE_OPEN_READONLY, err);
+        rc = s->writable ? open_db(s, s->path, SQLITE_OPEN_READWRITE, err)
+                         : open_to_read(s, directory, err);
     if (rc == 0)
         rc = check(s, err);
     if (rc == 0 && s->writable)

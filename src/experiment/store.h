@@ -33,10 +33,26 @@ int store_sync(struct store *s, struct err *err) MUST_CHECK;
 
 /* ---- facts: one value by name ------------------------------------------------------------- */
 
-/* "name", "file" (the text of the experiment's file), "seed", "state", … see store.c. */
+/* "name", "file" (the text of the experiment's file), "path" (of that file, absolute), "seed", and
+ * those with a name below. */
 int store_set(struct store *s, const char *key, const char *value, struct err *err) MUST_CHECK;
 /* NULL where it is absent; the caller frees. */
 char *store_get(struct store *s, const char *key);
+
+#define STORE_STATE "state" /* a run_state_name(), of the last run */
+#define STORE_BEGAN "began" /* wall time of the last run's begin: microseconds, as decimal text */
+
+enum run_state {
+    RUN_RUNNING,     /* what a run writes first; and that it did not end, where none is at work */
+    RUN_FINISHED,    /* every trial is a success or was stopped early */
+    RUN_STOPPED,     /* drained or ended by the user */
+    RUN_FAILED,      /* trials or the run itself failed */
+    RUN_INTERRUPTED, /* never written: what run_state_now() makes of RUN_RUNNING */
+    RUN_STATE_COUNT,
+};
+const char *run_state_name(enum run_state s); /* "running", "finished", … */
+/* What the fact (NULL where absent) comes to; `held`: a run has the directory's lock. */
+enum run_state run_state_now(const char *fact, bool held);
 
 /* ---- stages ------------------------------------------------------------------------------- */
 
@@ -131,11 +147,14 @@ int store_adopt(struct store *s, int64_t id, int stage, int64_t number, const ch
 /* Removes all that was not adopted. */
 int store_drop_retired(struct store *s, struct err *err) MUST_CHECK;
 
+/* Trials without the value that is sorted by come last, whichever way; by the objective, those that
+ * failed come behind them. */
 struct store_query {
     int stage;         /* -1: all */
     int state;         /* -1: all */
     const char *name;  /* only this one, or NULL */
     const char *order; /* NULL: by stage and number; "" is the objective; else a metric's tag */
+    enum store_time { STORE_NO_TIME, STORE_STARTED, STORE_DURATION } time; /* goes before `order` */
     bool descending;
     int64_t limit, offset; /* limit 0: no limit */
 };

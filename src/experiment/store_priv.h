@@ -34,6 +34,9 @@ struct store {
     sqlite3 *db;
     char *path;
     bool writing; /* a transaction is open */
+    /* Why that transaction can only be rolled back: SQLite ends one by itself when a disk is full,
+     * and what is written behind that would be durable at once. */
+    struct err doom;
     bool writable;
     sqlite3_stmt *statements[STATEMENT_COUNT];
     struct strtab *tags; /* to struct tag; of a store that writes */
@@ -44,8 +47,8 @@ struct store {
 sqlite3_stmt *store_statement(struct store *s, enum store_statement which, struct err *err);
 /* A statement of its own; finalize it. */
 sqlite3_stmt *store_prepare(struct store *s, const char *sql, struct err *err);
-/* SQLite's last error as ours; returns -1. */
-int store_fail(const struct store *s, struct err *err);
+/* SQLite's last error as ours; returns -1. The transaction, where one is open, is doomed by it. */
+int store_fail(struct store *s, struct err *err);
 /* Opens the transaction that the next store_commit() ends. */
 int store_write(struct store *s, struct err *err) MUST_CHECK;
 /* Runs a statement that gives no rows, and resets it. */

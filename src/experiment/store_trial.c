@@ -130,16 +130,25 @@ int store_trial(struct store *s, int stage, int64_t number, struct store_trial *
     return rc == SQLITE_ROW ? 0 : -1;
 }
 
-/* Trials without the value that is sorted by come last, whichever way. */
+/* Trials without the value that is sorted by come last, whichever way; of the objective, those that
+ * failed behind them: what they reached counts for nothing. */
 static void add_order(const struct store_query *q, struct buf *sql)
 {
+    static const char *const times[] = {
+        [STORE_STARTED] = "nullif(trial.started, 0)",
+        [STORE_DURATION] = "CASE WHEN trial.ended THEN trial.ended-trial.started END",
+    };
     const char *way = q->descending ? "DESC" : "ASC";
-    if (q->order && *q->order)
+    if (q->time)
+        buf_addf(sql, " ORDER BY %s IS NULL, %s %s, trial.stage, trial.number", times[q->time],
+                 times[q->time], way);
+    else if (q->order && *q->order)
         buf_addf(sql, " ORDER BY s.last IS NULL, s.last %s, trial.stage, trial.number", way);
     else if (q->order)
         buf_addf(sql,
-                 " ORDER BY trial.objective IS NULL, trial.objective %s, trial.stage, trial.number",
-                 way);
+                 " ORDER BY trial.state=%d, trial.objective IS NULL, trial.objective %s, "
+                 "trial.stage, trial.number",
+                 (int)TRIAL_FAILURE, way);
     else
         buf_addf(sql, " ORDER BY trial.stage %s, trial.number %s", way, way);
 }
