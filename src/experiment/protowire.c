@@ -19,12 +19,6 @@ static bool malformed(struct wire *w)
 bool wire_varint(struct wire *w, uint64_t *out)
 {
     uint64_t value = 0;
-    if (w->rest.n && !(w->rest.p[0] & 0x80)) { /* most are one byte long */
-        *out = (uint8_t)w->rest.p[0];
-        w->rest.p++;
-        w->rest.n--;
-        return true;
-    }
     for (size_t i = 0; i < w->rest.n && i < VARINT_BYTES_MAX; i++) {
         uint8_t byte = (uint8_t)w->rest.p[i];
         value |= (uint64_t)(byte & 0x7f) << 7 * i;
