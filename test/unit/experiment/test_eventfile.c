@@ -225,11 +225,10 @@ static void a_record_past_the_maximum_is_damage(void **state)
     AUTO_FREE char *big = mem_alloc(EVENTFILE_RECORD_MAX);
     AUTO_BUF struct buf file = {.max = EVENTFILE_RECORD_MAX + 1000}, field = {0}, notes = {0};
     wire_put_varint(&field, 2, 9);
-    wire_put_varint(&field, 15 << 3 | WIRE_BYTES, 0); /* the key is written over */
-    field.len = 2;
-    buf_adds(&field, "\x7a\xf8\xff\xff\x1f"); /* field 15, of all the rest */
+    buf_adds(&field, "\x7a\xf9\xff\xff\x1f"); /* field 15, of all the rest */
     memcpy(big, field.data, field.len);
-    add_record(&file, (struct str){big, EVENTFILE_RECORD_MAX - 1});
+    add_record(&file, (struct str){big, EVENTFILE_RECORD_MAX});
+    assert_false(file.overflowed);
     eventfile_scalar(0, 1, STR("a"), 1, &file);
     read_pieces(buf_view(&file), 1 << 20, &notes);
     assert_string_equal(buf_text(&notes), "a 1 0 1\n");

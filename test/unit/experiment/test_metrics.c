@@ -270,6 +270,52 @@ static void restarts_void_only_what_is_theirs(void **state)
     expect_at(true, "sub/loss 5 1 @1700000005000000\n");
 }
 
+static void a_restart_among_folders(void **state)
+{
+    (void)state;
+    AUTO_FREE char *corpus = fs_join(SOURCE_ROOT, "test/fuzz/corpus/event/restart");
+    AUTO_BUF struct buf restart = {0};
+    assert_int_equal(fs_read(corpus, 4096, &restart, NULL), 0);
+    make_folder("a");
+    put("a/tfevents", buf_view(&restart), 0);
+    expect("purge 5\na/loss 5 1 @1700000005000000\n");
+    make_folder("b");
+    put("b/tfevents", buf_view(&restart), 0);
+    expect_at(true, "b/loss 5 1 @1700000005000000\n");
+}
+
+/* A second file within one tick of the file system's clock. */
+static void a_folder_whose_time_stands_still(void **state)
+{
+    (void)state;
+    struct stat st;
+    append_scalar("1.tfevents", "a", 0, 0);
+    expect("a 0 0\n");
+    assert_int_equal(stat(dir, &st), 0);
+    append_scalar("2.tfevents", "a", 1, 1);
+    assert_int_equal(utimensat(AT_FDCWD, dir, (struct timespec[]){st.st_atim, st.st_mtim}, 0), 0);
+    expect_soon("a 1 1\n");
+    append_scalar("3.tfevents", "a", 2, 2);
+    assert_int_equal(utimensat(AT_FDCWD, dir, (struct timespec[]){st.st_atim, st.st_mtim}, 0), 0);
+    expect_at(true, "a 2 2\n");
+}
+
+static void a_file_that_comes_back(void **state)
+{
+    (void)state;
+    AUTO_FREE char *file = fs_join(dir, "tfevents"), *lines = fs_join(dir, METRICS_FILE);
+    AUTO_FREE char *away = fs_join(dir, "1"), *lines_away = fs_join(dir, "2");
+    append_scalar("tfevents", "a", 0, 0);
+    append(METRICS_FILE, "{\"x\": 1}\n");
+    expect("a 0 0\nx 0 1\n");
+    assert_int_equal(rename(file, away), 0);
+    assert_int_equal(rename(lines, lines_away), 0);
+    expect("");
+    assert_int_equal(rename(away, file), 0);
+    assert_int_equal(rename(lines_away, lines), 0);
+    expect_at(true, "a 0 0\nx 0 1\n");
+}
+
 static void too_many_files(void **state)
 {
     (void)state;
@@ -408,7 +454,9 @@ static void long_lines(void **state)
     while (line.len < JSONLINES_LINE_MAX - 2)
         buf_addc(&line, 'x');
     buf_adds(&line, "\"}\n");
-    put(METRICS_FILE, buf_view(&line), O_APPEND); /* of the maximum */
+    put(METRICS_FILE, (struct str){line.data, line.len - 1}, O_APPEND); /* of the maximum */
+    expect("");
+    append(METRICS_FILE, "\n");
     expect("a 0 1\n");
     line.data[line.len - 3] = 'x';
     line.data[line.len - 1] = '"';
@@ -474,6 +522,9 @@ int main(void)
         TEST(damage_is_told_once),
         TEST(a_file_begun_again),
         TEST(restarts_void_only_what_is_theirs),
+        TEST(a_restart_among_folders),
+        TEST(a_folder_whose_time_stands_still),
+        TEST(a_file_that_comes_back),
         TEST(too_many_files),
         TEST(names_have_a_length),
         TEST(forms_of_lines),
