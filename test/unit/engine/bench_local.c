@@ -9,16 +9,17 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/resource.h>
+#include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
-static size_t under_way, ended;
+static size_t under_way;
+static char dir[64]; /* stays to the end: making files is dear where some were just removed */
 
 static void on_ended(void *ctx, const struct engine_result *r)
 {
     (void)ctx;
     under_way--;
-    ended++;
     if (r->end != ENGINE_EXITED || r->exit_status != 0) {
         fprintf(stderr, "program %llu: %s %s\n", (unsigned long long)r->id, engine_end_name(r->end),
                 r->message);
@@ -47,9 +48,6 @@ static double cpu_of(int who)
 
 static double by_engine(size_t count, int at_once)
 {
-    char dir[] = "/tmp/flambe-bench-XXXXXX";
-    if (!mkdtemp(dir))
-        exit(1);
     struct loop *loop = loop_new();
     AUTO_FREE char *record = fs_join(dir, "record");
     struct engine_local_options o = {.cpus = at_once, .record = record, .keep_fd = -1};
@@ -75,7 +73,6 @@ static double by_engine(size_t count, int at_once)
     double took = (double)(clock_mono(clock_system()) - begun);
     engine_free(e);
     loop_free(loop);
-    (void)!fs_remove_tree(dir, NULL);
     return took / (double)count;
 }
 
@@ -122,9 +119,15 @@ int main(int argc, char **argv)
         const char *name;
         double (*run)(size_t count, int at_once);
     } ways[] = {{"engine", by_engine}, {"xargs", by_xargs}, {"vfork", by_vfork}};
+    char base[] = "/tmp/flambe-bench-XXXXXX";
+    if (!mkdtemp(base))
+        return 1;
     printf("ms each of %zu programs, %d at once: wall time (CPU time)\n", count, at_once);
     for (int round = 0; round < 5; round++) {
         for (size_t i = 0; i < COUNT_OF(ways); i++) {
+            snprintf(dir, sizeof dir, "%s/%d%s", base, round, ways[i].name);
+            if (mkdir(dir, 0700) == -1)
+                return 1;
             double cpu = cpu_of(RUSAGE_SELF) + cpu_of(RUSAGE_CHILDREN);
             double wall = ways[i].run(count, at_once) / 1000;
             cpu = (cpu_of(RUSAGE_SELF) + cpu_of(RUSAGE_CHILDREN) - cpu) / (double)count;
@@ -132,5 +135,5 @@ int main(int argc, char **argv)
         }
         printf("\n");
     }
-    return 0;
+    return fs_remove_tree(base, NULL) == 0 ? 0 : 1;
 }
