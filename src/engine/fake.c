@@ -16,7 +16,7 @@ struct fake_item {
 };
 
 struct engine_fake {
-    struct engine base;
+    struct engine base; /* first */
     struct loop *loop;
     struct engine_events events;
     size_t room;
@@ -30,7 +30,7 @@ struct engine_fake {
 
 static struct engine_fake *fake_of(const struct engine *e)
 {
-    return CONTAINER_OF((struct engine *)(uintptr_t)e, struct engine_fake, base);
+    return (struct engine_fake *)(uintptr_t)e;
 }
 
 static void item_free(struct fake_item *it)

@@ -28,7 +28,7 @@ struct item {
 };
 
 struct local {
-    struct engine base;
+    struct engine base; /* first */
     struct loop *loop;
     struct engine_events events;
     uv_pipe_t pipe;
@@ -54,7 +54,7 @@ struct message {
 
 static struct local *local_of(const struct engine *e)
 {
-    return CONTAINER_OF((struct engine *)(uintptr_t)e, struct local, base);
+    return (struct local *)(uintptr_t)e;
 }
 
 /* ---- what a program gets --------------------------------------------------------------------- */
@@ -159,7 +159,7 @@ static void make_env(const struct local *l, const struct engine_program *p, cons
 static void sent(uv_write_t *req, int status)
 {
     (void)status; /* where the supervisor is gone, the reading end says so */
-    struct message *m = CONTAINER_OF(req, struct message, req);
+    struct message *m = req->data;
     buf_done(&m->bytes);
     free(m);
 }
@@ -168,6 +168,7 @@ static void sent(uv_write_t *req, int status)
 static void send_bytes(struct local *l, struct buf *bytes)
 {
     struct message *m = mem_alloc(sizeof *m);
+    m->req.data = m;
     m->bytes = *bytes;
     *bytes = (struct buf){0};
     uv_buf_t b = uv_buf_init(m->bytes.data, (unsigned)m->bytes.len);

@@ -231,6 +231,28 @@ static void a_killed_driver_takes_all_with_it(void **state)
     loop_free(loop);
 }
 
+/* Where the driver cannot help, since it stands still, the kernel ends them. */
+static void a_killed_supervisor_takes_its_programs_with_it(void **state)
+{
+    (void)state;
+    pid_t driver = fork();
+    if (driver == 0)
+        drive();
+    int status;
+    loop = loop_new();
+    assert_int_equal(waitpid(driver, &status, WUNTRACED), driver);
+    assert_true(WIFSTOPPED(status));
+    pid_t pids[] = {wait_pid("pid1"), wait_pid("pid2"), wait_pid("pid3")};
+    pid_t daemon_pid = wait_pid("daemon");
+    assert_int_equal(kill(parent_of(pids[0]), SIGKILL), 0);
+    for (size_t i = 0; i < COUNT_OF(pids); i++)
+        assert_true(wait_dead(pids[i]));
+    kill(daemon_pid, SIGKILL); /* this one is nobody's now */
+    assert_int_equal(kill(driver, SIGKILL), 0);
+    assert_int_equal(waitpid(driver, &status, 0), driver);
+    loop_free(loop);
+}
+
 static void free_ends_all_and_leaves_a_record(void **state)
 {
     (void)state;
@@ -274,6 +296,8 @@ int main(void)
         T(the_supervisor_is_hard_to_end),
         T(a_killed_supervisor_is_reported),
         T(free_ends_all_and_leaves_a_record),
+        cmocka_unit_test_setup_teardown(a_killed_supervisor_takes_its_programs_with_it, make_dir,
+                                        bare_teardown),
         cmocka_unit_test_setup_teardown(a_killed_driver_takes_all_with_it, make_dir, bare_teardown),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
