@@ -105,10 +105,12 @@ static void test_again(void **state)
     assert_int_equal(fs_write_atomic(paths.items[0], 0666, STR("cut"), NULL), 0);
     assert_int_equal(run(&n, &r, 1, &paths, NULL), 0); /* its size is not the recorded one */
     assert_int_equal(n.asked.count, 2);
-    r.location = (char *)"http://h/g";
+    AUTO_FREE char *other = mem_printf("%s.part", paths.items[0]);
+    assert_int_equal(fs_write_atomic(other, 0666, STR("cut"), NULL), 0);
+    r.location = (char *)"http://other/f";
     assert_int_equal(run(&n, &r, 1, &paths, NULL), 0); /* another URL */
     assert_int_equal(n.asked.count, 3);
-    assert_false(fs_exists(paths.items[0]));
+    assert_false(fs_exists(other));
     assert_int_equal(unlink(paths.items[2]), 0);
     assert_int_equal(run(&n, &r, 1, &paths, NULL), 0); /* it is gone */
     assert_int_equal(n.asked.count, 4);
