@@ -84,18 +84,21 @@ static bool is_there(const struct place *p, const char *url)
         json_parse(buf_view(&text), RECORD_MAX, &record, NULL) == -1)
         return false;
     const char *recorded = json_text(record, "url");
-    if (!recorded || strcmp(recorded, url) != 0 || stat(p->file, &st) == -1)
+    if (!recorded || strcmp(recorded, url) != 0 ||
+        !json_is_true(json_object_get(record, "whole")) || stat(p->file, &st) == -1)
         return false;
     return S_ISDIR(st.st_mode) ||
            (json_int_t)st.st_size == json_integer_value(json_object_get(record, "size"));
 }
 
+/* `f` is NULL while it is fetched: what is half there is this URL's. */
 static int write_record(const struct place *p, const char *url, const struct fetched *f,
                         struct err *err)
 {
     AUTO_BUF struct buf text = {0};
-    json_auto_t *record = json_pack("{s:s, s:s?, s:I, s:s}", "url", url, "etag", f->etag, "size",
-                                    (json_int_t)f->size, "file", strrchr(p->file, '/') + 1);
+    json_auto_t *record = json_pack("{s:s, s:s?, s:I, s:s, s:b}", "url", url, "etag",
+                                    f ? f->etag : NULL, "size", f ? (json_int_t)f->size : 0, "file",
+                                    strrchr(p->file, '/') + 1, "whole", f != NULL);
     json_write(record, true, &text);
     return fs_write_atomic(p->record, 0666, buf_view(&text), err);
 }
@@ -137,7 +140,8 @@ static int fetch_one(const struct resource *r, const char *directory, const stru
     struct watching w = {watch, r};
     find_place(directory, r, &p);
     if (!is_there(&p, r->location)) {
-        if (clear_other(&p, r->location, err) == -1 || fs_mkdirs(p.directory, 0777, err) == -1)
+        if (clear_other(&p, r->location, err) == -1 || fs_mkdirs(p.directory, 0777, err) == -1 ||
+            write_record(&p, r->location, NULL, err) == -1)
             return -1;
         if (watch && watch->begin)
             watch->begin(watch->ctx, r);

@@ -1,10 +1,10 @@
 /* Resources as local paths: what is elsewhere is fetched, once, into the results' directory.
  *
  *   DIRECTORY/resources/NAME/FILE   what was fetched: a file, or a directory
- *   DIRECTORY/resources/NAME.json   {"url", "etag", "size", "file"}: written when it was whole
+ *   DIRECTORY/resources/NAME.json   {"url", "etag", "size", "file", "whole"}
  *
- * A run that finds the record, with the same URL, takes what is there. Half of a file is gone on
- * with. */
+ * A run that finds it whole, and of the same URL, takes what is there. Half of it is gone on with;
+ * what is another URL's is removed. */
 #ifndef FLAMBE_EXPERIMENT_FETCH_H
 #define FLAMBE_EXPERIMENT_FETCH_H
 

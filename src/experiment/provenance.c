@@ -50,6 +50,7 @@ static bool first_line(struct loop *loop, const char *const *argv, struct buf *o
 struct git {
     struct loop *loop;
     struct strv env;
+    usec_t until;    /* mono: the end of our patience with all of its commands */
     struct err *err; /* set where the loop is cancelled */
 };
 
@@ -64,10 +65,13 @@ static bool git_run(struct git *g, const char *const *words, struct proc_result 
                                        "-c",  "diff.mnemonicPrefix=false"};
     size_t count = 12;
     struct err why = {0};
+    usec_t left = g->until - clock_mono(loop_clock(g->loop));
     for (size_t i = 0; words[i] && i < WORDS_MAX; i++)
         argv[count++] = words[i];
-    if (proc_run(g->loop, argv, (const char *const *)g->env.items, STR(""), PROVENANCE_PATIENCE,
-                 out, &why) == -1) {
+    if (left <= 0)
+        return false;
+    if (proc_run(g->loop, argv, (const char *const *)g->env.items, STR(""), left, out, &why) ==
+        -1) {
         if (why.code == ERR_CANCELLED)
             err_copy(g->err, &why);
         return false;
@@ -163,7 +167,8 @@ static int collect_git(struct loop *loop, const char *directory, json_t **out, s
     static const char *const commit[] = {"rev-parse", "--verify", "--quiet", "HEAD", NULL};
     static const char *const branch[] = {"symbolic-ref", "--quiet", "--short", "HEAD", NULL};
     struct err why = {0};
-    struct git g = {.loop = loop, .err = &why};
+    struct git g = {
+        .loop = loop, .until = clock_mono(loop_clock(loop)) + PROVENANCE_PATIENCE, .err = &why};
     child_env_make(changes, &g.env);
     json_auto_t *top = git_text(&g, root);
     json_auto_t *found = json_is_string(top) ? json_object() : json_null();

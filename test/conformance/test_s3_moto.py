@@ -4,6 +4,7 @@ import http.server
 import itertools
 import json
 import os
+import shutil
 import socket
 import ssl
 import subprocess
@@ -240,6 +241,8 @@ def web():
 
 @pytest.fixture
 def certificate(tmp_path_factory):
+    if not shutil.which("openssl"):
+        pytest.skip("a certificate needs openssl")
     place = tmp_path_factory.mktemp("tls")
     subprocess.run(["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes",
                     "-days", "2", "-subj", "/CN=127.0.0.1", "-addext", "subjectAltName=IP:127.0.0.1", "-keyout",

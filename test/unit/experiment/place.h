@@ -61,7 +61,7 @@ static inline void place_program(struct place *p, const char *name, const char *
 {
     AUTO_FREE char *in = mem_printf("bin/%s", name);
     AUTO_FREE char *text = mem_printf("#!/bin/sh\n%s\n", script);
-    AUTO_FREE char *path = place_write(p, in, 0755, text);
+    free(place_write(p, in, 0755, text));
     AUTO_FREE char *first = mem_printf("%s/bin:%s", p->dir, p->path_before);
     setenv("PATH", first, 1);
 }

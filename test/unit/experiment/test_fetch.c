@@ -105,10 +105,12 @@ static void test_again(void **state)
     assert_int_equal(fs_write_atomic(paths.items[0], 0666, STR("cut"), NULL), 0);
     assert_int_equal(run(&n, &r, 1, &paths, NULL), 0); /* its size is not the recorded one */
     assert_int_equal(n.asked.count, 2);
-    r.location = (char *)"http://h/g";
+    AUTO_FREE char *other = mem_printf("%s.part", paths.items[0]);
+    assert_int_equal(fs_write_atomic(other, 0666, STR("cut"), NULL), 0);
+    r.location = (char *)"http://other/f";
     assert_int_equal(run(&n, &r, 1, &paths, NULL), 0); /* another URL */
     assert_int_equal(n.asked.count, 3);
-    assert_false(fs_exists(paths.items[0]));
+    assert_false(fs_exists(other));
     assert_int_equal(unlink(paths.items[2]), 0);
     assert_int_equal(run(&n, &r, 1, &paths, NULL), 0); /* it is gone */
     assert_int_equal(n.asked.count, 4);
@@ -125,9 +127,15 @@ static void test_failures(void **state)
     assert_int_equal(err.code, ERR_NOT_FOUND);
     assert_string_equal(err.msg, "the resource 'r': there is nothing there");
     assert_int_equal(paths.count, 0);
+    AUTO_FREE char *half = fs_join(n.p->dir, "output__x/resources/r/f.part");
+    assert_int_equal(fs_write_atomic(half, 0666, STR("half"), NULL), 0);
+    assert_int_equal(run(&n, &r, 1, &paths, &err), -1);
+    assert_true(fs_exists(half)); /* to go on with */
+    r.location = (char *)"http://other/f";
     n.fails = false;
     assert_int_equal(run(&n, &r, 1, &paths, &err), 0);
-    assert_int_equal(n.asked.count, 2);
+    assert_int_equal(n.asked.count, 3);
+    assert_false(fs_exists(half)); /* it was the other's */
     struct resource local = {(char *)"l", (char *)"/nonexistent", RESOURCE_LOCAL, {0}};
     assert_int_equal(run(&n, &local, 1, &paths, &err), -1);
     assert_int_equal(err.code, ERR_NOT_FOUND);
