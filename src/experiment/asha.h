@@ -21,7 +21,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-/* What a file says of a stage's scheduler; read by tuner.h. */
+/* What a file says of a stage's scheduler; read by tuner_scheduler(). */
 struct scheduler_spec {
     enum scheduler_kind { SCHEDULER_NONE, SCHEDULER_ASHA } kind;
     char *metric;    /* NULL: the stage's objective */

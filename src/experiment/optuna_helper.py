@@ -139,8 +139,10 @@ class Search:
         self.restored += 1
         if m["state"] == "running" or self.m["sampler"] in self.REPLAYED:
             self.study.enqueue_trial(m["values"])
-            self.trials[m["number"]] = self.study.ask()
-            self.suggest(self.trials[m["number"]])
+            trial = self.trials[m["number"]] = self.study.ask()
+            # A newer Optuna asks the sampler only for what is not known already: ask it all the same.
+            getattr(trial, "relative_params", None)
+            self.suggest(trial)
             self.tell(m)
             return
         state, value = self.optuna.trial.TrialState, m["value"]

@@ -70,7 +70,8 @@ struct search;
 struct search_ops {
     const char *name;
     /* The parameters of the trial `number`: from 0, rising by one, those of restored trials left
-     * out. `values` holds dimension_count. */
+     * out. `values` holds dimension_count. The same number again, as after a cancel: the same
+     * values. */
     int (*ask)(struct search *s, size_t number, struct dimension_value *values,
                enum search_answer *answer, struct err *err) MUST_CHECK;
     /* An intermediate value of the objective; *stop: end the trial early. */
@@ -88,7 +89,7 @@ struct search {
     const struct search_ops *ops;
 };
 
-/* What a file says of a stage's search; read by search_read() (tuner.h). */
+/* What a file says of a stage's search; read by tuner_search(). */
 struct search_spec {
     enum search_kind { SEARCH_GRID, SEARCH_RANDOM, SEARCH_OPTUNA } kind;
     size_t trials;         /* of all but grid */

@@ -308,12 +308,11 @@ def results():
 
 @pytest.mark.parametrize("sampler, function", REFERENCE, ids=lambda x: x.replace(" ", "-"))
 def test_finds_what_optuna_is_known_to(results, sampler, function):
-    """Two means of samples of 30 and 10: four standard errors apart happens once in 10,000. A newer
-    Optuna may be better."""
+    """Two means of samples of 30 and 10: four standard errors apart happens once in 10,000."""
+    if sampler != "random" and not optuna.__version__.startswith("3.1."):
+        pytest.skip("the figures are those of Optuna 3.1")
     mean, deviation = REFERENCE[sampler, function][100]
     got = statistics.mean(results[sampler, function, seed] for seed in SEEDS)
     room = 4 * deviation * math.sqrt(1 / 30 + 1 / len(SEEDS))
     print(f"{sampler} {function}: {got:.3f}, known: {mean:.3f} +- {deviation:.3f}")
-    assert got < mean + room
-    if sampler == "random" or optuna.__version__.startswith("3.1."):
-        assert got > mean - room
+    assert abs(got - mean) < room
