@@ -311,7 +311,9 @@ static void retired_trials_are_taken_or_dropped(void **state)
     point(s, gone, "b", 1, 1);
     struct store_trial t;
     good(store_trial(s, 0, 0, &t, &err));
+    free(t.fingerprint);
     t.fingerprint = mem_dup("f");
+    t.state = TRIAL_SUCCESS;
     good(store_put_trial(s, &t, &err));
     store_trial_done(&t);
     int64_t generation;

@@ -1,8 +1,9 @@
 /* What a file says of a stage's search and scheduler. The errors are golden files. */
 #include "fixture.h"
 
-#define STAGE \
-    "pipeline:\n  s: !Script\n    script: m\n    kwargs: {lr: !s [0.1, 1, 2], n: !g [1, 2]}\n"
+#define STAGE                                                                                  \
+    "pipeline:\n  s: !Script\n    script: m\n    kwargs: {lr: !s [0.1, 1, 2], n: !g [1, 2]}\n" \
+    "    objective: {metric: acc, mode: max}\n"
 
 static void read_stage(const char *lines, struct experiment *e)
 {
