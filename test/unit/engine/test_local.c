@@ -287,9 +287,10 @@ static void the_memory_limit(void **state)
     /* what forked processes share counts once */
     p = program(3, SH("python3 -c 'import os,time\n"
                       "x=bytearray(100<<20)\n"
-                      "for i in range(4):\n"
-                      "  if os.fork()==0: time.sleep(1); os._exit(0)\n"
-                      "for i in range(4): os.wait()'"));
+                      "for turn in range(8):\n"
+                      "  for i in range(4):\n"
+                      "    if os.fork()==0: time.sleep(0.2+i*0.01); os._exit(0)\n"
+                      "  for i in range(4): os.wait()'"));
     p.memory_limit = (uint64_t)200 << 20;
     r = run(&p);
     assert_int_equal(r->end, ENGINE_EXITED);
