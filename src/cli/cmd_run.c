@@ -104,8 +104,9 @@ static int open_run(struct job *j, struct err *err)
     if (run_open(j->loop, &o, &j->run, err) == 0)
         return 0;
     AUTO_FREE char *directory = run_directory(o.save_path, o.name);
+    AUTO_FREE char *state = fs_join(directory, STORE_FILE);
     struct err *why = err;
-    if (why && why->code == ERR_EXISTS && opt->force == false) {
+    if (why && why->code == ERR_EXISTS && fs_exists(state)) {
         cli_hint(j->cli, "flambe results %s   to see them", directory);
         cli_hint(j->cli, "flambe %s --reuse   to run what has changed, and keep the rest", j->path);
         cli_hint(j->cli, "flambe %s --force   to remove them and begin anew", j->path);
