@@ -337,8 +337,10 @@ static void abandon(struct driver *d)
     for (struct running *r = d->running; r; r = r->next)
         engine_stop(d->engine, trial_engine_id(&r->t), 0);
     loop_unshield(d->o.loop);
-    while (d->running)
+    while (d->running) {
+        d->running->stage->counts[TRIAL_RUNNING]--;
         trial_drop(d, d->running);
+    }
 }
 
 /* Whoever looks at the results sees all stages from the start. */
