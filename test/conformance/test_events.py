@@ -225,8 +225,6 @@ def tensorboard(python, tmp_path_factory):
     logs = tmp_path_factory.mktemp("logs")
     domains = {"lr": {"min": 0.001, "max": 1}, "layers": [1, 2, 3], "opt": ["adam", "sgd"], "bias": [True, False],
                "mixed": [1, "auto", False, [1.5, 2]], "later": [], "one": [7]}
-    write(logs / "events.out.tfevents.0.flambe", {"what": "begin", "wall": 10 ** 15},
-          {"what": "experiment", "wall": 10 ** 15, "domains": domains, "metrics": ["loss", "train/acc"]})
     trials = [
         ({"lr": 0.125, "layers": 1, "opt": "adam", "bias": True, "mixed": 1, "later": 0.5, "one": 7}, 1),
         ({"lr": 1, "layers": 2, "opt": "sgd", "bias": False, "mixed": "auto", "later": 1.5, "one": 7}, 2),
@@ -261,7 +259,7 @@ def tensorboard(python, tmp_path_factory):
         limit = time.monotonic() + 60
         while True:
             try:
-                if len(ask("runs")) == 4:
+                if len(ask("runs")) == 3:
                     break
             except OSError:
                 pass
@@ -279,20 +277,14 @@ def sessions(ask, **more):
     return ask("plugin/hparams/session_groups", body)["sessionGroups"]
 
 
-def test_hparams_experiment_in_tensorboard(tensorboard):
+def test_hparams_columns_in_tensorboard(tensorboard):
+    """TensorBoard makes its columns from the trials; each has one type in all of them."""
     experiment = tensorboard("plugin/hparams/experiment", {})
-    infos = {i["name"]: i for i in experiment["hparamInfos"]}
-    assert infos["lr"]["type"] == "DATA_TYPE_FLOAT64"
-    assert infos["lr"]["domainInterval"] == {"minValue": 0.001, "maxValue": 1}
-    assert infos["layers"]["type"] == "DATA_TYPE_FLOAT64" and infos["layers"]["domainDiscrete"] == [1, 2, 3]
-    assert infos["opt"]["type"] == "DATA_TYPE_STRING" and infos["opt"]["domainDiscrete"] == ["adam", "sgd"]
-    assert infos["bias"]["type"] == "DATA_TYPE_BOOL" and infos["bias"]["domainDiscrete"] == [True, False]
-    assert infos["mixed"]["type"] == "DATA_TYPE_STRING"
-    assert infos["mixed"]["domainDiscrete"] == ["1", "auto", "false", "[1.5,2]"]
-    assert "domainDiscrete" not in infos["later"]
-    assert infos["layers"]["differs"] and not infos["one"].get("differs")
-    assert [m["name"]["tag"] for m in experiment["metricInfos"]] == ["loss", "train/acc"]
-    assert experiment["timeCreatedSecs"] == 10 ** 9
+    types = {i["name"]: i["type"] for i in experiment["hparamInfos"]}
+    assert types["lr"] == types["layers"] == types["one"] == "DATA_TYPE_FLOAT64"
+    assert types["opt"] == types["mixed"] == "DATA_TYPE_STRING"
+    assert types["bias"] == "DATA_TYPE_BOOL"
+    assert sorted(m["name"]["tag"] for m in experiment["metricInfos"]) == ["loss", "train/acc"]
 
 
 def test_hparams_sessions_in_tensorboard(tensorboard):
