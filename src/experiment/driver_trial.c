@@ -294,7 +294,7 @@ static struct verdict judge(const struct driver *d, const struct running *r,
                                         : (struct verdict){TRIAL_FAILURE, true, false};
     case ENGINE_STOPPED:
         if (r->early)
-            return (struct verdict){TRIAL_STOPPED, false, false};
+            return (struct verdict){r->whole ? TRIAL_SUCCESS : TRIAL_STOPPED, false, false};
         /* Whoever stopped it in an earlier process did not get to say why. */
         return d->stop || recovered ? (struct verdict){TRIAL_PENDING, false, false}
                                     : (struct verdict){TRIAL_FAILURE, true, false};

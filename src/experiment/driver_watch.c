@@ -39,7 +39,8 @@ static void judge(struct watch *w, int64_t step, double value)
     const char *clock = s->stage->scheduler.time_attr;
     if (clock && !w->r->has_clock)
         return;
-    int64_t at = clock ? (int64_t)w->r->clock : step;
+    int64_t at = clock ? (int64_t)w->r->clock : step, max = s->stage->scheduler.max_t;
+    w->r->whole = w->r->whole || (!w->r->early && max && at >= max);
     if (asha_report(s->asha, (size_t)w->r->t.number, at, value))
         end_early(w);
 }
