@@ -77,30 +77,25 @@ static void add_stage(struct table *t, const struct driver_stage *g)
 }
 
 /* Which stages are left out where only `room` lines are there: those that have ended first, then
- * those that wait, the last of them first. */
+ * those that wait, then others, the last of them first. A line stands in for those that have ended,
+ * and one for all others. */
 static void leave_out(const struct driver_status *s, size_t room, bool *hidden)
 {
-    size_t ended = 0, shown = s->count;
-    if (shown <= room)
-        return;
-    for (size_t i = 0; i < s->count && shown + 1 > room; i++)
+    size_t shown = s->count, lines = 0;
+    for (size_t i = 0; i < s->count && shown + lines > room; i++)
         if (has_ended(&s->stages[i])) {
             hidden[i] = true;
-            ended++;
             shown--;
+            lines = 1;
         }
-    size_t lines = ended ? 1 : 0;
-    for (size_t i = s->count; i-- > 0 && shown + lines + 1 > room && shown + lines > room;)
-        if (s->stages[i].state == STAGE_PENDING) {
-            hidden[i] = true;
-            shown--;
-            lines = ended ? 2 : 1;
-        }
-    for (size_t i = s->count; i-- > 0 && shown + lines > room && shown > 1;)
-        if (!hidden[i]) {
-            hidden[i] = true;
-            shown--;
-        }
+    size_t both = lines + 1;
+    for (int pass = 0; pass < 2; pass++)
+        for (size_t i = s->count; i-- > 0 && shown > 1 && shown + lines > room;)
+            if (!hidden[i] && (pass || s->stages[i].state == STAGE_PENDING)) {
+                hidden[i] = true;
+                shown--;
+                lines = both;
+            }
 }
 
 /* "4 more stages have ended: 12 success", "3 more stages wait: 40 pending". */
