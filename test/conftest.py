@@ -1,6 +1,7 @@
 """Shared fixtures of the tests that run whole programs.
 
-FLAMBE_BUILD names the build directory (default: build); FLAMBE_VENV the Python that has moto.
+FLAMBE_BUILD names the build directory (default: build); FLAMBE_VENV the Python that has the packages of
+test/requirements.txt.
 A sandbox lives in a directory of its own, with a home of its own: nothing of the user's is read.
 """
 import itertools

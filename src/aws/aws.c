@@ -180,6 +180,12 @@ static const char *configured_endpoint(const struct aws *aws, const struct aws_s
     return aws_profile_get(aws, "endpoint_url");
 }
 
+bool aws_has_endpoint(const struct aws *aws, const struct aws_service *s)
+{
+    char where[96];
+    return configured_endpoint(aws, s, where) != NULL;
+}
+
 int aws_find_endpoint(const struct aws *aws, const struct aws_service *s, const char *region,
                       struct aws_url *out, struct err *err)
 {

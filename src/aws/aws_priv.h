@@ -49,6 +49,7 @@ struct aws {
     bool
         credentials_stale; /* refused as expired: to be fetched again, whatever their expiry says */
     bool resolving;
+    bool no_credentials;  /* the whole chain has been asked, and none of it is set up */
     usec_t refresh_after; /* wall; a refresh failed and the old ones still hold: not before */
     int max_attempts;     /* configured, or 0 */
     struct retry_quota quota;
@@ -64,6 +65,10 @@ const struct aws_url *aws_service_url(struct aws *aws, const struct aws_service 
 /* The configured URL of a service, else that of the region. ERR_FILE. */
 int aws_find_endpoint(const struct aws *aws, const struct aws_service *s, const char *region,
                       struct aws_url *out, struct err *err) MUST_CHECK;
+/* Whether a URL is configured for it. */
+bool aws_has_endpoint(const struct aws *aws, const struct aws_service *s);
+/* RFC 9110's "Sun, 06 Nov 1994 08:49:37 GMT". */
+bool aws_parse_http_date(struct str s, usec_t *out);
 /* The environment's value, NULL where it is unset or empty. */
 const char *aws_env(const struct aws *aws, const char *name);
 /* A key of the chosen profile, NULL where it is absent or empty. */

@@ -213,7 +213,7 @@ static void attempt(struct aws_call *c)
  */
 
 /* RFC 9110's "Sun, 06 Nov 1994 08:49:37 GMT", in no locale's words. */
-static bool parse_http_date(struct str s, usec_t *out)
+bool aws_parse_http_date(struct str s, usec_t *out)
 {
     static const char months[] = "JanFebMarAprMayJunJulAugSepOctNovDec";
     char text[40], month[4];
@@ -250,7 +250,7 @@ static void set_skew(struct err *err, usec_t offset)
 static bool correct_clock(struct aws_call *c, const struct http_response *r, struct err *err)
 {
     usec_t theirs;
-    if (!aws_error_may_be_skew(err) || !parse_http_date(http_header(r, "Date"), &theirs))
+    if (!aws_error_may_be_skew(err) || !aws_parse_http_date(http_header(r, "Date"), &theirs))
         return false;
     usec_t offset = theirs - clock_wall(loop_clock(c->aws->loop));
     usec_t beyond = offset - c->aws->clock_offset; /* what the correction so far leaves */

@@ -292,12 +292,14 @@ static int run_chain(struct aws *aws, struct err *err)
         if (why.code != ERR_NOT_FOUND)
             return err_copy(err, &why);
     }
+    aws->no_credentials = true;
     return nothing_found(aws, err);
 }
 
 int credentials_resolve(struct aws *aws, struct err *err)
 {
     struct err why = {0};
+    aws->no_credentials = false;
     aws->resolving = true;
     int rc = run_chain(aws, &why);
     aws->resolving = false;

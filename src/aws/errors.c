@@ -66,6 +66,7 @@ static const struct {
     {"UnauthorizedOperation", ERR_PERMISSION, 0},
     {"AccessDenied", ERR_PERMISSION, 0},
     {"AccessDeniedException", ERR_PERMISSION, 0},
+    {"AllAccessDisabled", ERR_PERMISSION, 0},
     {"AuthorizationError", ERR_PERMISSION, 0},
     {"OperationNotPermitted", ERR_PERMISSION, 0},
     {"AuthFailure.ServiceLinkedRoleCreationNotPermitted", ERR_PERMISSION, 0},
@@ -84,6 +85,7 @@ static const struct {
     {"OptInRequired", ERR_CREDENTIALS, 0},
     {"PendingVerification", ERR_CREDENTIALS, 0},
     {"Blocked", ERR_CREDENTIALS, 0},
+    {"InvalidToken", ERR_CREDENTIALS, 0},
     {"ExpiredToken", ERR_CREDENTIALS, MAY_BE_EXPIRED},
     {"ExpiredTokenException", ERR_CREDENTIALS, MAY_BE_EXPIRED},
     {"UnauthorizedException", ERR_CREDENTIALS, MAY_BE_EXPIRED},
@@ -100,6 +102,8 @@ static const struct {
     {"ParameterNotFound", ERR_NOT_FOUND, 0},
     {"InvalidInstanceType", ERR_NOT_FOUND, 0},
     {"ResourceNotFound", ERR_NOT_FOUND, 0},
+    {"NoSuchKey", ERR_NOT_FOUND, 0},
+    {"NoSuchBucket", ERR_NOT_FOUND, 0},
 };
 
 static bool is_alnum(char c)

@@ -207,7 +207,10 @@ static void add_canonical_request(const struct sigv4_request *r, const struct si
 {
     buf_add_str(out, r->method);
     buf_addc(out, '\n');
-    add_path(r->path, r->raw_path, out);
+    if (r->path_as_sent)
+        buf_add_str(out, r->path.n ? r->path : STR("/"));
+    else
+        add_path(r->path, r->raw_path, out);
     buf_addc(out, '\n');
     add_query(r->query, out);
     buf_addc(out, '\n');

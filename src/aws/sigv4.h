@@ -3,8 +3,8 @@
  *
  * https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_sigv-create-signed-request.html
  * Proven on AWS's published vectors (test/unit/aws/sigv4-vectors) and against botocore
- * (test/conformance/test_sigv4_botocore.py). Made for all services but S3, whose paths are neither
- * normalized nor encoded twice. */
+ * (test/conformance/test_sigv4_botocore.py). S3's paths are neither normalized nor encoded twice:
+ * `path_as_sent`. */
 #ifndef FLAMBE_AWS_SIGV4_H
 #define FLAMBE_AWS_SIGV4_H
 
@@ -25,7 +25,8 @@ struct sigv4_request {
     const struct sigv4_header *headers;
     size_t header_count;
     struct str body;
-    bool raw_path; /* do not resolve "." and ".." and empty segments */
+    bool raw_path;     /* do not resolve "." and ".." and empty segments */
+    bool path_as_sent; /* S3: and do not escape once more */
 };
 
 struct sigv4_signer {

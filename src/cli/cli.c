@@ -6,6 +6,7 @@
 #include "base/json.h"
 #include "cli/commands.h"
 #include "cli/help.h"
+#include "cli/session.h"
 #include "cli/text.h"
 #include "os/fs.h"
 #include <errno.h>
@@ -110,7 +111,7 @@ static void set_up_outputs(struct cli *cli)
     cli->json = cli->opt.output && strcmp(cli->opt.output, "json") == 0;
 }
 
-/* `flambe FILE` is `flambe up FILE`. */
+/* `flambe FILE` is `flambe up FILE`, or `flambe run FILE` of an experiment. */
 static bool looks_like_file(const char *word)
 {
     struct str s = str_of(word);
@@ -122,7 +123,7 @@ static int find_verb(struct cli *cli, const char *word, bool *is_file, struct er
     cli->command = command_find(word);
     *is_file = !cli->command && looks_like_file(word);
     if (*is_file)
-        cli->command = &cmd_up;
+        cli->command = file_is_experiment(word) ? &cmd_run : &cmd_up;
     if (cli->command)
         return 0;
     const char *near = command_nearest(word);
@@ -145,12 +146,34 @@ static int check_operands(const struct cli *cli, struct err *err)
     return 0;
 }
 
+/* `flambe -f FILE`: the options of `run` before an experiment's file, as the original had them. */
+static bool parse_experiment_first(struct cli *cli, int argc, char **argv)
+{
+    const struct option_table tables[] = {global_options, {cmd_run.options, cmd_run.option_count}};
+    struct cli_options opt = {0};
+    struct operands words = {.dashes = OPERANDS_NO_DASHES};
+    bool is_file = false;
+    int rc = options_parse(tables, 2, OPERANDS_ANY, (size_t)argc - 1, (const char *const *)argv + 1,
+                           &opt, &words, NULL);
+    bool meant = rc == 0 && words.count == 1 &&
+                 find_verb(cli, words.items[0], &is_file, NULL) == 0 && cli->command == &cmd_run &&
+                 is_file;
+    if (!meant) {
+        cli->command = NULL;
+        operands_done(&words);
+        return false;
+    }
+    cli->opt = opt;
+    cli->args = words;
+    return true;
+}
+
 static int parse(struct cli *cli, int argc, char **argv, struct err *err)
 {
     struct operands words = {.dashes = OPERANDS_NO_DASHES};
     if (options_parse(&global_options, 1, 0, (size_t)argc - 1, (const char *const *)argv + 1,
                       &cli->opt, &words, err) == -1)
-        return -1;
+        return parse_experiment_first(cli, argc, argv) ? 0 : -1;
     bool is_file = false;
     int rc = words.count ? find_verb(cli, words.items[0], &is_file, err) : 0;
     if (rc == 0 && cli->command) {
@@ -194,7 +217,8 @@ int cli_main(int argc, char **argv)
     }
     signal(SIGPIPE, SIG_IGN); /* a closed pipe is an error of write(2), reported below */
 
-    struct cli cli = {.out = {.fd = STDOUT_FILENO}, .args = {.dashes = OPERANDS_NO_DASHES}};
+    struct cli cli = {
+        .argv = argv, .out = {.fd = STDOUT_FILENO}, .args = {.dashes = OPERANDS_NO_DASHES}};
     console_init(&cli.screen, STDERR_FILENO, false);
     struct err err = {0};
     int rc = parse(&cli, argc, argv, &err);

@@ -10,15 +10,17 @@
 /* The fields that option rows point to; see commands.c. */
 struct cli_options {
     bool help, version, yes, all, recursive, follow, now, reverse;
+    bool install, force, debug, reuse;
     int verbose;
     const char *output, *region, *profile, *color, *creator, *on, *identity;
-    const char *lines, *stage, *sort, *limit, *timeout;
+    const char *lines, *stage, *sort, *limit, *timeout, *secrets;
 };
 
 struct cli {
     const struct command *command;
     struct cli_options opt;
     struct operands args;
+    char **argv;           /* the whole command line */
     struct output out;     /* results */
     struct console screen; /* all else, on standard error */
     bool json;             /* -o json */

@@ -33,7 +33,7 @@ static bool draws(const struct experiment *e)
 {
     bool drawn = false;
     for (size_t i = 0; !drawn && i < e->stage_count; i++)
-        drawn = any_drawn(&e->stages[i].space.choices);
+        drawn = e->stages[i].search.kind != SEARCH_GRID || any_drawn(&e->stages[i].space.choices);
     return drawn;
 }
 
@@ -53,13 +53,36 @@ static void add_value(const struct choice *c, size_t element, struct buf *out)
     text_fit(buf_view(&clean), VALUE_WIDTH, false, out);
 }
 
-static void add_choices(const struct choice_list *l, size_t *rows, struct buf *out)
+static bool is_searched(const struct stage *s)
+{
+    return s->search.kind != SEARCH_GRID;
+}
+
+static bool has_log(const struct stage *s, const struct choice *c)
+{
+    return strv_has(&s->search.log, c->key) || strv_has(&s->search.log, c->label);
+}
+
+/* Of a searched stage: the numbers drawn in advance play no part. */
+static void add_range(const struct stage *s, const struct choice *c, struct buf *out)
+{
+    const struct yaml_node *lo = c->node->items[0], *hi = c->node->items[1];
+    buf_addf(out, "from %.*s to %.*s", (int)lo->text_len, lo->text, (int)hi->text_len, hi->text);
+    buf_adds(out, has_log(s, c) ? ", on a logarithmic scale\n" : "\n");
+}
+
+static void add_choices(const struct stage *s, const struct choice_list *l, size_t *rows,
+                        struct buf *out)
 {
     for (size_t i = 0; i < l->count; i++) {
         const struct choice *c = l->items[i];
         if (++*rows > ROWS_SHOWN)
             return;
         buf_addf(out, "  option  %s: ", c->label);
+        if (c->drawn && is_searched(s)) {
+            add_range(s, c, out);
+            continue;
+        }
         if (c->drawn)
             buf_addf(out, "%zu drawn, ", c->count);
         for (size_t k = 0; k < c->count && k < VALUES_SHOWN; k++) {
@@ -74,7 +97,7 @@ static void add_choices(const struct choice_list *l, size_t *rows, struct buf *o
             buf_addf(out, " and %zu more", c->count - VALUES_SHOWN);
         buf_addc(out, '\n');
         for (size_t k = 0; c->inner && k < c->count; k++)
-            add_choices(&c->inner[k], rows, out);
+            add_choices(s, &c->inner[k], rows, out);
     }
 }
 
@@ -89,8 +112,11 @@ static void add_links(const struct space *s, size_t *rows, struct buf *out)
 
 static void add_names(const struct stage_plan *s, struct buf *out)
 {
-    if (s->at_most) {
-        buf_adds(out, "  trials  which ones is known when the reduced stage has run\n");
+    if (s->at_most || s->drawn) {
+        buf_addf(out, "  trials  which ones is known when %s\n",
+                 is_searched(s->stage) ? "they are drawn"
+                 : s->drawn            ? "the searched stage has run"
+                                       : "the reduced stage has run");
         return;
     }
     size_t shown = s->trials < NAMES_SHOWN ? s->trials : NAMES_SHOWN;
@@ -101,6 +127,29 @@ static void add_names(const struct stage_plan *s, struct buf *out)
     }
     if (s->trials > shown)
         buf_addf(out, "          and %zu more\n", s->trials - shown);
+}
+
+static void add_search(const struct search_spec *s, struct buf *out)
+{
+    if (s->kind == SEARCH_RANDOM)
+        buf_adds(out, "  search  each trial's values are drawn at random\n");
+    if (s->kind != SEARCH_OPTUNA)
+        return;
+    buf_addf(out, "  search  each trial's values are drawn by Optuna's %s\n", s->sampler);
+    if (s->pruner)
+        buf_addf(out, "  early   trials are stopped by Optuna's %s\n", s->pruner);
+}
+
+static void add_scheduler(const struct scheduler_spec *s, struct buf *out)
+{
+    if (s->kind != SCHEDULER_ASHA)
+        return;
+    buf_addf(out, "  early   trials are stopped by asha: %s, from step %lld on, one in %g goes on",
+             s->metric ? s->metric : "the objective", (long long)s->grace_period,
+             s->reduction_factor);
+    if (s->max_t)
+        buf_addf(out, ", to step %lld", (long long)s->max_t);
+    buf_addc(out, '\n');
 }
 
 static void add_stage(const struct experiment_plan *p, const struct stage_plan *s, struct buf *out)
@@ -114,7 +163,7 @@ static void add_stage(const struct experiment_plan *p, const struct stage_plan *
     text_fit(buf_view(&clean), PROGRAM_WIDTH, false, out);
     buf_adds(out, stage->resumed ? "; taken from the earlier run\n" : "\n");
     size_t rows = 0;
-    add_choices(&stage->space.choices, &rows, out);
+    add_choices(stage, &stage->space.choices, &rows, out);
     add_links(&stage->space, &rows, out);
     if (rows > ROWS_SHOWN)
         buf_adds(out, "          and more options or links\n");
@@ -126,8 +175,8 @@ static void add_stage(const struct experiment_plan *p, const struct stage_plan *
         any = true;
     }
     buf_adds(out, any ? "\n" : "");
-    if (stage->scheduler)
-        buf_addf(out, "  early   trials are stopped by %s\n", stage->scheduler);
+    add_search(&stage->search, out);
+    add_scheduler(&stage->scheduler, out);
     if (stage->reduce > 0)
         buf_addf(out, "  keeps   the best %d\n", stage->reduce);
     add_names(s, out);
@@ -195,18 +244,24 @@ static json_t *value_json(const struct choice *c, size_t element)
     return json_stringn(buf_text(&text), text.len);
 }
 
-static void choices_json(const struct choice_list *l, json_t *list)
+/* Of a searched stage's `!s` the bounds; of all else the values. */
+static void choices_json(const struct stage *s, const struct choice_list *l, json_t *list)
 {
     for (size_t i = 0; i < l->count; i++) {
         const struct choice *c = l->items[i];
-        json_t *values = json_array();
-        for (size_t k = 0; k < c->count && k < VALUES_LISTED; k++)
+        bool range = c->drawn && is_searched(s);
+        json_t *values = json_array(), *bounds = range ? json_array() : NULL;
+        for (size_t k = 0; !range && k < c->count && k < VALUES_LISTED; k++)
             json_array_append_new(values, value_json(c, k));
-        json_array_append_new(list, json_pack("{s:s, s:s, s:b, s:I, s:o}", "path", c->label, "key",
-                                              c->key, "drawn", c->drawn, "count",
-                                              (json_int_t)c->count, "values", values));
+        for (size_t k = 0; range && k < 2; k++)
+            json_array_append_new(bounds, c->whole ? json_integer(c->node->items[k]->integer)
+                                                   : json_real(c->node->items[k]->real));
+        json_array_append_new(list, json_pack("{s:s, s:s, s:b, s:I, s:o, s:o?, s:b}", "path",
+                                              c->label, "key", c->key, "drawn", c->drawn, "count",
+                                              (json_int_t)c->count, "values", values, "range",
+                                              bounds, "log", has_log(s, c)));
         for (size_t k = 0; c->inner && k < c->count; k++)
-            choices_json(&c->inner[k], list);
+            choices_json(s, &c->inner[k], list);
     }
 }
 
@@ -228,21 +283,23 @@ static json_t *stage_json(const struct experiment_plan *p, const struct stage_pl
     AUTO_BUF struct buf program = {0}, name = {0};
     stage_program(stage, &program);
     json_t *options = json_array(), *after = json_array(), *names = json_array();
-    choices_json(&stage->space.choices, options);
+    choices_json(stage, &stage->space.choices, options);
     for (size_t i = 0; i < p->count; i++)
         if (s->needs[i])
             json_array_append_new(after, json_string(p->stages[i].stage->name));
-    for (size_t i = 0; !s->at_most && i < s->trials && i < NAMES_SHOWN; i++) {
+    for (size_t i = 0; !s->at_most && !s->drawn && i < s->trials && i < NAMES_SHOWN; i++) {
         buf_clear(&name);
         variant_name(&s->variants, i, &name);
         json_array_append_new(names, json_string(buf_text(&name)));
     }
     return json_pack(
-        "{s:s, s:s, s:s, s:o, s:o, s:o, s:I, s:I, s:b, s:b, s:s?, s:o, s:o}", "name", stage->name,
-        "kind", stage->kind == STAGE_SCRIPT ? "script" : "command", "program", buf_text(&program),
-        "options", options, "links", links_json(&stage->space), "after", after, "variants",
-        (json_int_t)s->variants.total, "trials", (json_int_t)s->trials, "at_most", s->at_most,
-        "resumed", stage->resumed, "scheduler", stage->scheduler, "reduce",
+        "{s:s, s:s, s:s, s:o, s:o, s:o, s:I, s:I, s:b, s:b, s:s, s:s?, s:s?, s:s?, s:o, s:o}",
+        "name", stage->name, "kind", stage->kind == STAGE_SCRIPT ? "script" : "command", "program",
+        buf_text(&program), "options", options, "links", links_json(&stage->space), "after", after,
+        "variants", (json_int_t)s->variants.total, "trials", (json_int_t)s->trials, "at_most",
+        s->at_most, "resumed", stage->resumed, "search", search_kind_name(stage->search.kind),
+        "sampler", stage->search.sampler, "pruner", stage->search.pruner, "scheduler",
+        stage->scheduler.kind == SCHEDULER_ASHA ? "asha" : NULL, "reduce",
         stage->reduce ? json_integer(stage->reduce) : json_null(), "first_trials", names);
 }
 
@@ -276,10 +333,13 @@ static uint64_t fresh_seed(void)
 
 int experiment_view(struct cli *cli, const char *path, struct err *err)
 {
-    struct experiment_options options = {.machine = machine_here(), .seed = fresh_seed()};
+    struct loop *loop = loop_new();
+    struct experiment_options options = {.machine = machine_here(loop), .seed = fresh_seed()};
+    loop_free(loop);
     struct experiment e;
     struct diags diags;
     int rc = experiment_load(path, &options, &e, &diags, err);
+    machine_done(&options.machine);
     if (rc == -1 && diags_total(&diags))
         file_show_diagnostics(cli, &diags);
     diags_done(&diags);

@@ -18,7 +18,10 @@ void manual_experiment_keys(struct buf *out);
 void manual_script_keys(struct buf *out);
 void manual_command_keys(struct buf *out);
 void manual_device_keys(struct buf *out);
+void manual_objective_keys(struct buf *out);
 void manual_scheduler_keys(struct buf *out);
+void manual_random_keys(struct buf *out);
+void manual_optuna_keys(struct buf *out);
 
 /* `shell` is one of completion_shells. */
 extern const char *const completion_shells[]; /* NULL-terminated */

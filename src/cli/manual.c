@@ -102,7 +102,22 @@ void manual_device_keys(struct buf *out)
     schema_to_scdoc(&devices_schema, out);
 }
 
+void manual_objective_keys(struct buf *out)
+{
+    schema_to_scdoc(&objective_schema, out);
+}
+
 void manual_scheduler_keys(struct buf *out)
 {
     schema_to_scdoc(&scheduler_schema, out);
+}
+
+void manual_random_keys(struct buf *out)
+{
+    schema_to_scdoc(&random_schema, out);
+}
+
+void manual_optuna_keys(struct buf *out)
+{
+    schema_to_scdoc(&optuna_schema, out);
 }

@@ -72,9 +72,8 @@ int target_load_spec(struct cli *cli, const char *path, bool with_key, struct cl
                      struct err *err)
 {
     if (file_is_experiment(path)) {
-        cli_hint(cli, "flambe plan FILE, which shows what the experiment consists of");
-        return err_set(err, ERR_FILE,
-                       "'%s' is an experiment; this version of flambe makes clusters", path);
+        cli_hint(cli, "flambe run %s   to run it on this machine", path);
+        return err_set(err, ERR_FILE, "'%s' is an experiment, not a cluster", path);
     }
     struct diags diags = {0};
     struct err why = {0};

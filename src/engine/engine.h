@@ -136,6 +136,9 @@ size_t engine_fake_count(const struct engine *e); /* under way */
 /* The i-th program under way, in the order of submission. Valid until it ends. */
 const struct engine_program *engine_fake_program(const struct engine *e, size_t i);
 bool engine_fake_stopped(const struct engine *e, uint64_t id); /* stop() was called for it */
+/* It is under way no longer, and keeps its place in room() until ended() has been called, soon. */
 void engine_fake_end(struct engine *e, const struct engine_result *r);
+/* Every program under way is lost, then broken() is called. */
+void engine_fake_break(struct engine *e, const struct err *why);
 
 #endif

@@ -50,12 +50,15 @@ struct driver_event {
 struct driver_options {
     struct loop *loop;
     struct store *store;
+    struct str file;              /* the text of the experiment's file */
     const char *directory;        /* output__NAME, absolute */
     const char *working;          /* where trials start, absolute */
     const char *const *env;       /* what trials inherit: "NAME=value", NULL-terminated */
     const char *const *resources; /* the local path of each resource of the experiment */
     const char *secrets;          /* the file's path for FLAMBE_SECRETS, or NULL */
     const char *python;           /* what runs scripts */
+    struct strv python_path;      /* where modules are found, beside the working directory */
+    const char *record;           /* the engine's, see engine_local_options; or NULL */
     const char *flambe;           /* this program, for trials that call `flambe log` */
     bool one_at_a_time;           /* --debug */
     bool reuse;                   /* take trials from the earlier run whose inputs are unchanged */

@@ -10,9 +10,12 @@ struct stage_plan {
     const struct stage *stage;
     bool *needs;   /* by stage: linked to, at first hand */
     bool *closure; /* by stage: linked to at any hand, and itself */
+    /* Of a searched stage, or one behind it, the combinations of the options that no search draws:
+     * without the searched stages' own, and those of their closures. */
     struct variants variants;
     size_t trials; /* to be run: fewer than variants where an earlier stage is reduced */
     bool at_most;  /* `trials` is a bound: which ones is known when the reduced stage has run */
+    bool drawn; /* it is searched, or one of its closure is: no trial is known before it is drawn */
 };
 
 struct experiment_plan {

@@ -88,7 +88,7 @@ void program_check_script(const struct yaml_node *n, struct diags *diags)
                    "names with dots; for a line with arguments use '!Command'"));
 }
 
-static bool in_path(const char *name)
+bool program_is_in_path(const char *name)
 {
     const char *path = getenv("PATH");
     struct str rest = str_of(path ? path : "/usr/local/bin:/usr/bin:/bin");
@@ -111,7 +111,7 @@ void program_check_command(const struct yaml_node *n, struct diags *diags)
         check_file(n, true, diags);
         return;
     }
-    if (in_path(n->text))
+    if (program_is_in_path(n->text))
         return;
     AUTO_FREE char *shown = diag_quote(text_of(n));
     AUTO_FREE char *here = mem_printf("./%s", n->text);

@@ -10,5 +10,7 @@ void program_check_script(const struct yaml_node *n, struct diags *diags);
 /* The first word of a !Command: a path, or a name to be found in $PATH. One with a {place} is not
  * looked for. */
 void program_check_command(const struct yaml_node *n, struct diags *diags);
+/* Whether $PATH has a program of this name. */
+bool program_is_in_path(const char *name);
 
 #endif

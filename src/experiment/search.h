@@ -1,13 +1,12 @@
-/* Where the parameters of a stage's trials come from, and which trials end early.
+/* Where the parameters of a stage's trials come from.
  *
- * `search` draws parameters; grid (every variant) needs none and is not here. `scheduler` judges a
- * running trial by its intermediate values. Both are driven from the main path: their calls may
- * wait with loop_wait(). */
+ * Grid (every variant) needs no search and is not here. A search is driven from the main path: its
+ * calls may wait with loop_wait(). Which trials end early is asha.h's. */
 #ifndef FLAMBE_EXPERIMENT_SEARCH_H
 #define FLAMBE_EXPERIMENT_SEARCH_H
 
 #include "base/err.h"
-#include "config/yaml.h"
+#include "experiment/asha.h"
 #include "experiment/space.h"
 #include "os/loop.h"
 
@@ -15,15 +14,18 @@
 
 enum dimension_kind {
     DIMENSION_CATEGORY, /* an element of `!g`: 0 to count - 1 */
-    DIMENSION_INT,      /* `!s` of whole bounds: lo to hi - 1 */
-    DIMENSION_FLOAT,    /* `!s`: [lo, hi), rounded to `decimals` */
+    DIMENSION_INT,      /* `!s` of whole bounds: whole_lo to whole_hi - 1 */
+    DIMENSION_FLOAT,    /* `!s`: from lo to hi, rounded to `decimals` */
 };
 
 struct dimension {
-    char *name; /* unique, as a link names the option: "train[kwargs][lr]" */
+    /* Unique: as a link names the option, "train[kwargs][lr]", and for one within another's
+     * elements the way to it: "train[kwargs][lr]#1.0". */
+    char *name;
     enum dimension_kind kind;
-    size_t count;  /* of DIMENSION_CATEGORY */
-    double lo, hi; /* of the others */
+    size_t count; /* of DIMENSION_CATEGORY */
+    double lo, hi;
+    int64_t whole_lo, whole_hi;
     int decimals;
     bool log; /* drawn on a logarithmic scale */
     /* It means something only while dimension `parent` has the value `parent_element`: an option
@@ -40,7 +42,8 @@ struct dimension_value {
 
 /* ---- search ------------------------------------------------------------------------------- */
 
-enum search_state { SEARCH_COMPLETE, SEARCH_PRUNED, SEARCH_FAILED };
+/* SEARCH_RUNNING: of search_past only: it goes on in this process; reports and an end follow. */
+enum search_state { SEARCH_COMPLETE, SEARCH_PRUNED, SEARCH_FAILED, SEARCH_RUNNING };
 
 /* A trial of an earlier process, told again. */
 struct search_past {
@@ -66,14 +69,18 @@ struct search;
 
 struct search_ops {
     const char *name;
-    /* The parameters of the trial `number` (from 0, rising by one). */
+    /* The parameters of the trial `number`: from 0, rising by one, those of restored trials left
+     * out. `values` holds dimension_count. The same number again, as after a cancel: the same
+     * values. */
     int (*ask)(struct search *s, size_t number, struct dimension_value *values,
                enum search_answer *answer, struct err *err) MUST_CHECK;
     /* An intermediate value of the objective; *stop: end the trial early. */
     int (*report)(struct search *s, size_t number, int64_t step, double value, bool *stop,
                   struct err *err) MUST_CHECK;
+    /* The trial's end. One that is complete but has no value, or NaN, counts as failed. */
     int (*tell)(struct search *s, size_t number, enum search_state state, bool has_value,
                 double value, struct err *err) MUST_CHECK;
+    /* Before the first ask, by rising number. */
     int (*restore)(struct search *s, const struct search_past *past, struct err *err) MUST_CHECK;
     void (*free)(struct search *s);
 };
@@ -82,17 +89,20 @@ struct search {
     const struct search_ops *ops;
 };
 
-/* What a file says of a stage's search; read by search_read() (tuner.h). */
+/* What a file says of a stage's search; read by tuner_search(). */
 struct search_spec {
     enum search_kind { SEARCH_GRID, SEARCH_RANDOM, SEARCH_OPTUNA } kind;
     size_t trials;         /* of all but grid */
-    char *sampler;         /* Optuna's class, such as "TPESampler" */
+    char *sampler;         /* of SEARCH_OPTUNA: Optuna's class, such as "TPESampler" */
     char *sampler_options; /* JSON object, or NULL */
     char *pruner;          /* Optuna's class, or NULL */
     char *pruner_options;
     struct strv log; /* parameters drawn on a logarithmic scale */
 };
 void search_spec_done(struct search_spec *s);
+const char *search_kind_name(enum search_kind k); /* "grid", … */
+/* Whether it learns from the trials' values: the stage then needs an objective. */
+bool search_needs_objective(const struct search_spec *s);
 
 struct search_options {
     struct loop *loop;
@@ -103,29 +113,10 @@ struct search_options {
     bool maximize;
 };
 
-/* ERR_NOT_FOUND, with what to install, where Optuna is missing. */
+/* Not for SEARCH_GRID. ERR_NOT_FOUND, with what to install, where Optuna is missing; ERR_FILE where
+ * Optuna refuses an option of the file. Errors of a helper that hangs or has died are final. */
 int search_new(const struct search_spec *spec, const struct search_options *o, struct search **out,
                struct err *err) MUST_CHECK;
 void search_free(struct search *s); /* NULL is legal */
-
-/* ---- early stopping ----------------------------------------------------------------------- */
-
-struct scheduler_spec {
-    enum scheduler_kind { SCHEDULER_NONE, SCHEDULER_ASHA } kind;
-    char *metric; /* NULL: the stage's objective */
-    bool mode_given, maximize;
-    char *time_attr; /* the metric that counts the steps; NULL: the step of the metric itself */
-    int64_t max_t, grace_period;
-    double reduction_factor;
-    int brackets;
-};
-void scheduler_spec_done(struct scheduler_spec *s);
-
-struct asha;
-struct asha *asha_new(const struct scheduler_spec *spec, bool maximize);
-void asha_free(struct asha *a);
-/* The trial `number` has reached `step` with this value; true: it ends here. Telling the same rung
- * again changes nothing, so that a trial which began again is judged once. */
-bool asha_report(struct asha *a, size_t number, int64_t step, double value);
 
 #endif

@@ -249,6 +249,17 @@ void sections_resume(struct experiment *e, struct diags *diags)
         s->resumed = true;
 }
 
+static void need_objective(const struct stage *s, const char *key, const struct yaml_node *at,
+                           struct diags *diags)
+{
+    if (!s->understood || s->objective_node)
+        return;
+    refuse(diags, at->at,
+           mem_printf("'%s' compares the trials of '%s', which does not say what is best", key,
+                      s->name),
+           mem_printf("add to '%s': 'objective: {metric: NAME, mode: max}'", s->name));
+}
+
 void sections_reduce(struct experiment *e, struct diags *diags)
 {
     const struct yaml_node *n = e->reduce;
@@ -269,6 +280,7 @@ void sections_reduce(struct experiment *e, struct diags *diags)
                    mem_dup("write a whole number, 1 or more"));
         } else if (s) {
             s->reduce = (int)value->integer;
+            need_objective(s, "reduce", n->pairs[i].key, diags);
         }
     }
 }
@@ -279,14 +291,28 @@ void sections_tuners(struct experiment *e, struct diags *diags)
     if (n && is_map(n, "schedulers", "write one 'stage: !asha' a line, indented", diags))
         for (size_t i = 0; i < n->count; i++) {
             struct stage *s = named_stage(e, n->pairs[i].key, diags);
-            const char *scheduler = tuner_scheduler(n->pairs[i].value, diags);
-            if (s)
-                s->scheduler = scheduler;
+            struct scheduler_spec spec = {0};
+            tuner_scheduler(n->pairs[i].value, diags, &spec);
+            if (!s) {
+                scheduler_spec_done(&spec);
+                continue;
+            }
+            s->scheduler = spec;
+            if (scheduler_needs_metric(&spec))
+                need_objective(s, "schedulers", n->pairs[i].key, diags);
         }
     n = e->search;
     if (n && is_map(n, "search", "write one 'stage: !grid' a line, indented", diags))
         for (size_t i = 0; i < n->count; i++) {
-            named_stage(e, n->pairs[i].key, diags);
-            tuner_search(n->pairs[i].value, diags);
+            struct stage *s = named_stage(e, n->pairs[i].key, diags);
+            struct search_spec spec = {0};
+            tuner_search(n->pairs[i].value, s, diags, &spec);
+            if (!s) {
+                search_spec_done(&spec);
+                continue;
+            }
+            s->search = spec;
+            if (search_needs_objective(&spec))
+                need_objective(s, "search", n->pairs[i].key, diags);
         }
 }

@@ -343,28 +343,33 @@ struct choice_value choice_value(const struct choice *c, size_t element)
     return (struct choice_value){YAML_FLOAT, 0, x.real, NULL};
 }
 
-void choice_value_text(const struct choice *c, size_t element, struct buf *out)
+void choice_value_write(const struct choice_value *v, size_t element, struct buf *out)
 {
-    struct choice_value v = choice_value(c, element);
-    switch (v.kind) {
+    switch (v->kind) {
     case YAML_NULL:
         buf_adds(out, "None");
         return;
     case YAML_BOOL:
-        buf_adds(out, v.node->boolean ? "True" : "False");
+        buf_adds(out, v->node->boolean ? "True" : "False");
         return;
     case YAML_INT:
-        buf_addf(out, "%lld", (long long)v.integer);
+        buf_addf(out, "%lld", (long long)v->integer);
         return;
     case YAML_FLOAT:
-        buf_addf(out, "%.5g", v.real);
+        buf_addf(out, "%.5g", v->real);
         return;
     case YAML_STRING:
-        buf_add(out, v.node->text, v.node->text_len);
+        buf_add(out, v->node->text, v->node->text_len);
         return;
     case YAML_LIST:
     case YAML_MAP:
         buf_addf(out, "alt%zu", element + 1);
         return;
     }
+}
+
+void choice_value_text(const struct choice *c, size_t element, struct buf *out)
+{
+    struct choice_value v = choice_value(c, element);
+    choice_value_write(&v, element, out);
 }

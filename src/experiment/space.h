@@ -81,5 +81,6 @@ struct choice_value choice_value(const struct choice *c, size_t element);
 /* As it stands in names and tables: whole numbers and text as they are, fractions by "%.5g", True,
  * False and None as Python writes them, "altN" for a list or map. */
 void choice_value_text(const struct choice *c, size_t element, struct buf *out);
+void choice_value_write(const struct choice_value *v, size_t element, struct buf *out);
 
 #endif

@@ -56,7 +56,9 @@ static const struct schema_key keys[] = {
     {.name = "search",
      .type = SCHEMA_NODE,
      .kind = "a map of stages",
-     .help = "How a stage's variants are chosen: !grid, every one",
+     .help =
+         "How a stage's trials are chosen: !grid, every variant; !random, at random; !optuna, by "
+         "a sampler of Optuna's. !ray.BasicVariantGenerator means !grid",
      .offset = AT(search)},
     {.name = "schedulers",
      .type = SCHEMA_NODE,

@@ -13,6 +13,32 @@
     "Files that the program leaves in its trial's directory, by name, for links of later stages: " \
     "'!@ STAGE.NAME'"
 
+#define OUTCOME_KEYS                                                                             \
+    {.name = "outputs", .type = SCHEMA_STRING_MAP, .help = OUTPUTS_HELP, .offset = AT(outputs)}, \
+        {.name = "objective",                                                                    \
+         .type = SCHEMA_NODE,                                                                    \
+         .kind = "a map of metric and mode",                                                     \
+         .help = "What the trials are compared by: {metric: loss, mode: min}",                   \
+         .offset = AT(objective_node)},                                                          \
+        {.name = "metrics",                                                                      \
+         .type = SCHEMA_STRING,                                                                  \
+         .min = 1,                                                                               \
+         .max = 255,                                                                             \
+         .help = "The file of JSON lines in the trial's directory in which the program reports " \
+                 "metrics; without it metrics.jsonl",                                            \
+         .offset = AT(metrics)},                                                                 \
+        {.name = "time_limit",                                                                   \
+         .type = SCHEMA_NODE,                                                                    \
+         .kind = "a span of time",                                                               \
+         .help = "A trial that runs longer is ended and has failed: '90 s', '30 min', '2 h'",    \
+         .offset = AT(time_node)},                                                               \
+    {                                                                                            \
+        .name = "memory_limit", .type = SCHEMA_NODE, .kind = "an amount of memory",              \
+        .help = "A trial whose processes take more memory together is ended and has failed: "    \
+                "'512 MB', '4 GiB'",                                                             \
+        .offset = AT(memory_node)                                                                \
+    }
+
 static const struct schema_key script_keys[] = {
     {.name = "script",
      .type = SCHEMA_NODE,
@@ -38,7 +64,7 @@ static const struct schema_key script_keys[] = {
      .pattern_help = "the argument's name without '--'",
      .help = "The argument that gets the trial's directory, as '--NAME DIRECTORY'",
      .offset = AT(output_dir_arg)},
-    {.name = "outputs", .type = SCHEMA_STRING_MAP, .help = OUTPUTS_HELP, .offset = AT(outputs)},
+    OUTCOME_KEYS,
 };
 const struct schema script_schema = {"!Script", "a script", script_keys, COUNT_OF(script_keys)};
 
@@ -61,7 +87,7 @@ static const struct schema_key command_keys[] = {
      .kind = "a map of keys",
      .help = "Environment variables for the program, beside those that flambe was started with",
      .offset = AT(env)},
-    {.name = "outputs", .type = SCHEMA_STRING_MAP, .help = OUTPUTS_HELP, .offset = AT(outputs)},
+    OUTCOME_KEYS,
 };
 const struct schema command_schema = {"!Command", "a command", command_keys,
                                       COUNT_OF(command_keys)};
@@ -350,12 +376,21 @@ void stage_read(struct str name, const struct yaml_node *key, const struct yaml_
     else
         read_command(out, &r);
     check_outputs(out, diags);
+    if (out->metrics && !is_within(out->metrics))
+        refuse(diags, node->at, mem_dup("'metrics' is not in the trial's directory"),
+               mem_dup("write a path that begins there, without '..'"));
+    objective_read(out->objective_node, diags, &out->objective);
+    out->time_limit = limit_time(out->time_node, diags);
+    out->memory_limit = limit_memory(out->memory_node, diags);
 }
 
 void stage_done(struct stage *s)
 {
     schema_free(s->kind == STAGE_SCRIPT ? &script_schema : &command_schema, s);
     space_done(&s->space);
+    objective_done(&s->objective);
+    search_spec_done(&s->search);
+    scheduler_spec_done(&s->scheduler);
     free(s->name);
 }
 

@@ -4,6 +4,8 @@
 #define FLAMBE_EXPERIMENT_STAGE_H
 
 #include "config/schema.h"
+#include "experiment/limits.h"
+#include "experiment/search.h"
 #include "experiment/space.h"
 
 #define STAGES_MAX 256
@@ -21,11 +23,17 @@ struct stage {
     char *output_dir_arg;                           /* or NULL */
     const struct yaml_node *command, *params, *env; /* of a command; NULL where not given */
     struct schema_map outputs;                      /* name → path within the trial's directory */
+    char *metrics;                                  /* its file of JSON lines, or NULL */
+    const struct yaml_node *objective_node, *time_node, *memory_node;
+    struct objective objective; /* .metric is NULL where it has none */
+    usec_t time_limit;          /* of one trial; 0: none */
+    uint64_t memory_limit;      /* bytes; 0: none */
     struct space space;
     /* what other keys of the experiment say of it */
-    int reduce;            /* keep so many; 0: all */
-    const char *scheduler; /* "asha" or "fifo"; NULL: none */
-    bool resumed;          /* taken from the earlier run */
+    int reduce;                      /* keep so many; 0: all */
+    struct search_spec search;       /* SEARCH_GRID where nothing is said */
+    struct scheduler_spec scheduler; /* SCHEDULER_NONE where nothing is said */
+    bool resumed;                    /* taken from the earlier run */
 };
 
 extern const struct schema script_schema, command_schema;

@@ -1,7 +1,8 @@
 /* An experiment's state: one SQLite file beside its results (`output__NAME/flambe.db`).
  *
  * One process writes (the driver, which holds the lock); any number read meanwhile. What has been
- * committed survives a kill and a power cut. A trial has a row from its start on. */
+ * committed survives a kill, and what has been synced a power cut. A trial has a row from its start
+ * on. */
 #ifndef FLAMBE_EXPERIMENT_STORE_H
 #define FLAMBE_EXPERIMENT_STORE_H
 
@@ -24,9 +25,11 @@ enum store_mode { STORE_READ, STORE_WRITE, STORE_CREATE };
 int store_open(const char *directory, enum store_mode mode, struct store **out,
                struct err *err) MUST_CHECK;
 void store_close(struct store *s); /* without a commit; NULL is legal */
-/* Everything written since the last commit becomes durable, or, on failure, none of it. ERR_IO with
- * `sys` ENOSPC where the disk is full. */
+/* Everything written since the last commit is kept whatever kills this process, or, on failure,
+ * none of it. ERR_IO with `sys` ENOSPC where the disk is full. */
 int store_commit(struct store *s, struct err *err) MUST_CHECK;
+/* The same, for all commits up to now, through a power cut too. Costs the disk's own time. */
+int store_sync(struct store *s, struct err *err) MUST_CHECK;
 
 /* ---- facts: one value by name ------------------------------------------------------------- */
 
@@ -98,6 +101,7 @@ struct store_trial {
     int64_t number; /* within its stage: the variant, or the search's number */
     char *name;     /* its directory's name within the stage's */
     char *params;   /* JSON object: options over the whole closure, by label */
+    char *draw;     /* JSON: what a search drew for it; NULL: it is a variant */
     char *fingerprint;
     enum trial_state state;
     int attempts;
@@ -119,8 +123,29 @@ void store_trial_done(struct store_trial *t);
 /* ERR_NOT_FOUND where there is none. */
 int store_trial(struct store *s, int stage, int64_t number, struct store_trial *out,
                 struct err *err) MUST_CHECK;
-/* Removes the stage's trials, their metrics too. */
-int store_drop_stage(struct store *s, int stage, struct err *err) MUST_CHECK;
+
+/* ---- an earlier run's trials, of which a new run may take some ------------------------------ */
+
+/* All stages and trials become the earlier run's: no call but those below sees them. Their stages'
+ * directories are to be moved to '.earlier/GENERATION/STAGE'. */
+int store_retire(struct store *s, int64_t *generation, struct err *err) MUST_CHECK;
+struct store_retired {
+    int64_t id; /* of the trial */
+    char *path; /* '.earlier/GENERATION/STAGE/NAME', of its directory */
+    char *params, *fingerprint;
+};
+void store_retired_done(struct store_retired *r);
+/* The latest one with a result and this fingerprint, or, where `fingerprint` is NULL, of the stage
+ * and these parameters. ERR_NOT_FOUND where there is none. */
+int store_find_retired(struct store *s, const char *fingerprint, const char *stage,
+                       const char *params, struct store_retired *out, struct err *err) MUST_CHECK;
+/* What the earlier run's latest stage of this name depended on, or NULL; the caller frees. */
+char *store_retired_stage(struct store *s, const char *stage);
+/* The trial becomes this run's; its metrics and attempts stay with it. */
+int store_adopt(struct store *s, int64_t id, int stage, int64_t number, const char *name,
+                struct err *err) MUST_CHECK;
+/* Removes all that was not adopted. */
+int store_drop_retired(struct store *s, struct err *err) MUST_CHECK;
 
 /* Trials without the value that is sorted by come last, whichever way; by the objective, those that
  * failed come behind them. */

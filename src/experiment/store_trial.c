@@ -33,6 +33,7 @@ static void bind_trial(sqlite3_stmt *st, const struct store_trial *t)
     if (t->has_objective)
         sqlite3_bind_double(st, 20, t->objective);
     store_bind_text(st, 21, t->warning);
+    store_bind_text(st, 22, t->draw);
 }
 
 int store_put_trial(struct store *s, struct store_trial *t, struct err *err)
@@ -52,6 +53,7 @@ void store_trial_done(struct store_trial *t)
 {
     free(t->name);
     free(t->params);
+    free(t->draw);
     free(t->fingerprint);
     free(t->end);
     free(t->message);
@@ -88,7 +90,8 @@ static void view_trial(sqlite3_stmt *st, struct store_trial *t)
         .gpus = (char *)sqlite3_column_text(st, 18),
         .has_objective = sqlite3_column_type(st, 19) != SQLITE_NULL,
         .objective = sqlite3_column_double(st, 19),
-        .warning = (char *)sqlite3_column_text(st, 20)};
+        .warning = (char *)sqlite3_column_text(st, 20),
+        .draw = (char *)sqlite3_column_text(st, 21)};
 }
 
 static void copy_trial(const struct store_trial *from, struct store_trial *to)
@@ -96,6 +99,7 @@ static void copy_trial(const struct store_trial *from, struct store_trial *to)
     *to = *from;
     to->name = mem_dup(from->name);
     to->params = mem_dup(from->params);
+    to->draw = mem_dup(from->draw);
     to->fingerprint = mem_dup(from->fingerprint);
     to->end = mem_dup(from->end);
     to->message = mem_dup(from->message);
@@ -124,24 +128,6 @@ int store_trial(struct store *s, int stage, int64_t number, struct store_trial *
     }
     sqlite3_reset(st);
     return rc == SQLITE_ROW ? 0 : -1;
-}
-
-int store_drop_stage(struct store *s, int stage, struct err *err)
-{
-    static const char *const tables[] = {"metric", "summary", "attempt"};
-    if (store_write(s, err) == -1)
-        return -1;
-    for (size_t i = 0; i < COUNT_OF(tables); i++) {
-        AUTO_FREE char *sql =
-            mem_printf("DELETE FROM %s WHERE trial IN (SELECT id FROM trial WHERE stage=%d)",
-                       tables[i], stage);
-        if (store_exec(s, sql, err) == -1)
-            return -1;
-    }
-    AUTO_FREE char *sql = mem_printf("DELETE FROM trial WHERE stage=%d; DELETE FROM stage WHERE "
-                                     "id=%d",
-                                     stage, stage);
-    return store_exec(s, sql, err);
 }
 
 /* Trials without the value that is sorted by come last, whichever way; of the objective, those that
@@ -174,9 +160,10 @@ static sqlite3_stmt *query(struct store *s, const struct store_query *q, struct 
     if (q->order && *q->order)
         buf_adds(&sql, " LEFT JOIN summary s ON s.trial=trial.id AND s.tag=(SELECT id FROM tag "
                        "WHERE name=?1)");
-    buf_adds(&sql, " WHERE 1");
     if (q->stage >= 0)
-        buf_addf(&sql, " AND trial.stage=%d", q->stage);
+        buf_addf(&sql, " WHERE trial.stage=%d", q->stage);
+    else
+        buf_adds(&sql, " WHERE trial.stage>=0");
     if (q->state >= 0)
         buf_addf(&sql, " AND trial.state=%d", q->state);
     if (q->name)

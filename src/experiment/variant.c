@@ -149,6 +149,27 @@ static void make_labels(struct variants *v, const struct choice_list *all)
     strtab_free(longer);
 }
 
+struct strtab *variant_labels(const struct space *const *spaces, size_t count)
+{
+    struct variants v = {0};
+    struct choice_list all = {0};
+    for (size_t i = 0; i < count; i++)
+        gather(&spaces[i]->choices, &all);
+    make_labels(&v, &all);
+    free(all.items);
+    return v.labels;
+}
+
+void variant_labels_free(struct strtab *labels)
+{
+    size_t at = 0;
+    struct str key;
+    void *label;
+    while (labels && strtab_next(labels, &at, &key, &label))
+        free(label);
+    strtab_free(labels);
+}
+
 int variants_make(const struct space *const *spaces, size_t count, struct variants *out,
                   struct err *err)
 {
@@ -182,12 +203,7 @@ int variants_make(const struct space *const *spaces, size_t count, struct varian
 
 void variants_done(struct variants *v)
 {
-    size_t at = 0;
-    struct str key;
-    void *label;
-    while (v->labels && strtab_next(v->labels, &at, &key, &label))
-        free(label);
-    strtab_free(v->labels);
+    variant_labels_free(v->labels);
     free(v->divisions);
     free(v->fixed);
     free(v->digits);
@@ -275,30 +291,40 @@ static void cut_name(struct buf *name)
     name->data[at] = '\0';
 }
 
-void variant_name(const struct variants *v, size_t index, struct buf *out)
+void variant_name_chosen(const struct strtab *labels, const struct chosen *items, size_t count,
+                         size_t number, struct buf *out)
 {
-    struct pick *picks = mem_array(v->picks_max + 1, sizeof *picks);
-    size_t n = variant_picks(v, index, picks);
     AUTO_BUF struct buf name = {0}, value = {0};
-    for (size_t i = 0; i < n && name.len <= VARIANT_NAME_BYTES_MAX; i++) {
-        const struct choice *c = picks[i].choice;
-        struct choice_value chosen = choice_value(c, picks[i].element);
-        if (chosen.node && space_is_option(chosen.node))
+    for (size_t i = 0; i < count && name.len <= VARIANT_NAME_BYTES_MAX; i++) {
+        const struct chosen *c = &items[i];
+        if (c->value.node && space_is_option(c->value.node))
             continue; /* the option within has the same place, and says what it became */
         if (name.len)
             buf_addc(&name, ',');
-        add_escaped(str_of(strtab_get(v->labels, str_of(c->path))), true, &name);
+        add_escaped(str_of(strtab_get(labels, str_of(c->choice->path))), true, &name);
         buf_addc(&name, '=');
         buf_clear(&value);
-        choice_value_text(c, picks[i].element, &value);
+        choice_value_write(&c->value, c->element, &value);
         add_escaped(buf_view(&value), false, &name);
     }
-    free(picks);
     if (name.len == 0) {
         buf_adds(out, "0");
         return;
     }
     cut_name(&name);
     buf_add_str(out, buf_view(&name));
-    buf_addf(out, "_%zu", index);
+    buf_addf(out, "_%zu", number);
+}
+
+void variant_name(const struct variants *v, size_t index, struct buf *out)
+{
+    struct pick *picks = mem_array(v->picks_max + 1, sizeof *picks);
+    struct chosen *chosen = mem_array(v->picks_max + 1, sizeof *chosen);
+    size_t n = variant_picks(v, index, picks);
+    for (size_t i = 0; i < n; i++)
+        chosen[i] = (struct chosen){
+            picks[i].choice, choice_value(picks[i].choice, picks[i].element), picks[i].element};
+    variant_name_chosen(v->labels, chosen, n, index, out);
+    free(chosen);
+    free(picks);
 }

@@ -21,6 +21,13 @@ struct pick {
     size_t element;
 };
 
+/* An option and the value it has: an element, or what a search drew. */
+struct chosen {
+    const struct choice *choice;
+    struct choice_value value;
+    size_t element; /* of an option that lists its values */
+};
+
 struct division {
     size_t first, count;       /* variants */
     size_t fixed, fixed_count; /* in variants.fixed: what was decided on the way to it */
@@ -44,11 +51,17 @@ struct variants {
 int variants_make(const struct space *const *spaces, size_t count, struct variants *out,
                   struct err *err) MUST_CHECK;
 void variants_done(struct variants *v);
+/* What names call each option of the spaces, by its path, as in variants.labels. */
+struct strtab *variant_labels(const struct space *const *spaces, size_t count);
+void variant_labels_free(struct strtab *labels);
 /* What the variant chose, sorted by path; `out` holds picks_max. Returns how many. */
 size_t variant_picks(const struct variants *v, size_t index, struct pick *out);
 /* Appends "k=v,k2=v2_INDEX", or "0" where there are no options. `,`, `/`, `%` and control
  * characters are written %XX. Where two options of the closure have one key, the stage stands
  * before it. */
 void variant_name(const struct variants *v, size_t index, struct buf *out);
+/* The same of any options, sorted by path; `labels` is of variants that have them all. */
+void variant_name_chosen(const struct strtab *labels, const struct chosen *items, size_t count,
+                         size_t number, struct buf *out);
 
 #endif

@@ -44,8 +44,10 @@ struct http_call {
     struct curl_slist *headers;
     struct buf body; /* of the request; may hold a secret */
     char *url, *method;
-    usec_t timeout;
-    bool no_proxy, once, has_content_type, body_over, headers_over;
+    usec_t timeout, stall;
+    const struct http_sink *sink;
+    struct err refused; /* by the sink */
+    bool no_proxy, once, has_content_type, body_over, headers_over, body_begun, to_sink;
     char why[CURL_ERROR_SIZE];
     struct http_response response;
     struct err err; /* code ERR_NONE where there is a response */
@@ -95,6 +97,8 @@ void http_response_done(struct http_response *r)
 {
     buf_wipe(&r->headers);
     buf_wipe(&r->body);
+    free(r->redirect);
+    r->redirect = NULL;
 }
 
 /* Takes the call out of whatever holds it and frees it. */
@@ -117,12 +121,15 @@ static void call_free(struct http_call *c)
     free(c);
 }
 
-/* "https://host:port" of a URL, which is all of it that a message may show. */
-static struct str url_origin(const char *url)
+struct str http_origin(const char *url)
 {
     const char *host = strstr(url, "://");
     host = host ? host + 3 : url;
-    return (struct str){url, (size_t)(host - url) + strcspn(host, "/?#")};
+    size_t n = strcspn(host, "/?#");
+    const char *user = memrchr(host, '@', n);
+    if (user) /* and a password, maybe: not shown, and the scheme in front with it */
+        return (struct str){user + 1, n - (size_t)(user + 1 - host)};
+    return (struct str){url, (size_t)(host - url) + n};
 }
 
 /* Whether the URL's host is this machine: no proxy is ever between. */
@@ -146,11 +153,15 @@ static const char *reason(const struct http_call *c, CURLcode code)
 static void set_failure(struct http_call *c, CURLcode code)
 {
     const struct curl_api *curl = c->http->curl;
-    struct str at = url_origin(c->url);
+    struct str at = http_origin(c->url);
     long sys = 0;
     double connected = 0;
     curl->easy_getinfo(c->easy, CURLINFO_OS_ERRNO, &sys);
     curl->easy_getinfo(c->easy, CURLINFO_CONNECT_TIME, &connected);
+    if (c->refused.code) {
+        c->err = c->refused;
+        return;
+    }
     if (c->body_over) {
         err_set(&c->err, ERR_LIMIT, "the answer of '%.*s' is longer than the %zu bytes allowed",
                 STR_FMT(at), HTTP_BODY_MAX);
@@ -197,9 +208,25 @@ static void set_failure(struct http_call *c, CURLcode code)
     }
 }
 
+static int status_of(const struct http_call *c)
+{
+    long status = 0;
+    c->http->curl->easy_getinfo(c->easy, CURLINFO_RESPONSE_CODE, &status);
+    return (int)status;
+}
+
 static size_t on_body(char *p, size_t size, size_t count, void *ctx)
 {
     struct http_call *c = ctx;
+    if (!c->body_begun) {
+        c->body_begun = true;
+        c->response.status = status_of(c);
+        c->to_sink = c->sink && c->sink->wants(c->sink->ctx, &c->response);
+    }
+    if (c->to_sink) {
+        struct str bytes = {p, size * count};
+        return c->sink->take(c->sink->ctx, bytes, &c->refused) == 0 ? bytes.n : 0;
+    }
     buf_add(&c->response.body, p, size * count);
     c->body_over = c->response.body.overflowed;
     return c->body_over ? 0 : size * count;
@@ -232,7 +259,12 @@ static void set_options(struct http_call *c)
     set(e, CURLOPT_SSL_VERIFYPEER, 1L);
     set(e, CURLOPT_SSL_VERIFYHOST, 2L);
     set(e, CURLOPT_SUPPRESS_CONNECT_HEADERS, 1L);
-    set(e, CURLOPT_TIMEOUT_MS, (long)(c->timeout / USEC_PER_MSEC));
+    if (c->stall) {
+        set(e, CURLOPT_LOW_SPEED_LIMIT, 1L);
+        set(e, CURLOPT_LOW_SPEED_TIME, (long)(c->stall / USEC_PER_SEC));
+    } else {
+        set(e, CURLOPT_TIMEOUT_MS, (long)(c->timeout / USEC_PER_MSEC));
+    }
     set(e, CURLOPT_CONNECTTIMEOUT_MS, (long)(h->connect_timeout / USEC_PER_MSEC));
     set(e, CURLOPT_WRITEFUNCTION, on_body);
     set(e, CURLOPT_WRITEDATA, c);
@@ -304,9 +336,10 @@ static void collect(struct http *h)
         CURLcode code = m->data.result;
         struct http_call *c = NULL;
         h->curl->easy_getinfo(m->easy_handle, CURLINFO_PRIVATE, &c);
-        long status = 0;
-        h->curl->easy_getinfo(c->easy, CURLINFO_RESPONSE_CODE, &status);
-        c->response.status = (int)status;
+        c->response.status = status_of(c);
+        char *redirect = NULL;
+        h->curl->easy_getinfo(c->easy, CURLINFO_REDIRECT_URL, &redirect);
+        c->response.redirect = mem_dup(redirect);
         if (code != CURLE_OK)
             set_failure(c, code);
         list_remove(c);
@@ -463,6 +496,11 @@ void http_free(struct http *h)
     free(h);
 }
 
+struct loop *http_loop(const struct http *h)
+{
+    return h->loop;
+}
+
 struct http_call *http_start(struct http *h, const struct http_request *r, http_done_fn *done,
                              void *ctx)
 {
@@ -473,6 +511,8 @@ struct http_call *http_start(struct http *h, const struct http_request *r, http_
     c->timeout = r->timeout ? r->timeout : HTTP_TIMEOUT;
     c->no_proxy = r->no_proxy;
     c->once = r->once;
+    c->stall = r->stall;
+    c->sink = r->sink;
     c->done = done;
     c->ctx = ctx;
     c->response.headers.max = HTTP_HEADERS_MAX;
@@ -513,6 +553,7 @@ static void on_done(void *ctx, const struct http_response *response, const struc
         return;
     }
     w->response.status = response->status;
+    w->response.redirect = mem_dup(response->redirect);
     buf_add_str(&w->response.headers, buf_view(&response->headers));
     buf_add_str(&w->response.body, buf_view(&response->body));
 }

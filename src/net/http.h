@@ -24,6 +24,18 @@ struct http_options {
 #define HTTP_BODY_MAX ((size_t)64 << 20)
 #define HTTP_HEADERS_MAX ((size_t)64 << 10)
 
+struct http_response;
+
+/* Takes a body while it comes, in place of the response: of any length, held nowhere. */
+struct http_sink {
+    /* Before the first byte: whether this answer's body is for the sink. False: it is collected, as
+     * without one, such as the words of an error. */
+    bool (*wants)(void *ctx, const struct http_response *head);
+    /* In order. -1 ends the call with `err`. */
+    int (*take)(void *ctx, struct str bytes, struct err *err);
+    void *ctx;
+};
+
 struct http_request {
     const char *method;         /* "GET", "POST", "PUT" */
     const char *url;            /* http:// or https:// */
@@ -33,12 +45,16 @@ struct http_request {
     bool no_proxy;  /* for link-local metadata services; loopback never has one */
     bool once;      /* on a connection of its own: libcurl repeats a request by itself, and says
                      * nothing, where a connection that was used before breaks under it */
+    const struct http_sink *sink; /* NULL: none; lives until the call has ended */
+    usec_t stall; /* in place of `timeout`, where not 0: ERR_TIMEOUT where not a byte a second comes
+                   * for so long; whole seconds */
 };
 
 struct http_response {
     int status;         /* 200, 404, … */
     struct buf headers; /* raw lines, "Name: value\r\n", without the status line */
     struct buf body;
+    char *redirect; /* where a 3xx leads, as a whole URL; or NULL */
 };
 
 /* The value of a response header (ASCII case ignored), trimmed; empty view where it is absent. */
@@ -49,6 +65,10 @@ int http_new(struct loop *loop, const struct http_options *o, struct http **out,
              struct err *err) MUST_CHECK;
 /* Cancels what is in flight (without calling back) and frees; NULL is legal. */
 void http_free(struct http *http);
+struct loop *http_loop(const struct http *http);
+/* "https://host:port" of a URL, which is all of it that a message may show: the rest may hold a
+ * secret. */
+struct str http_origin(const char *url);
 
 /* Exactly one of response and err is not NULL, and both live only during the call. err is
  * ERR_UNREACHABLE (no connection, or it broke), ERR_TIMEOUT or ERR_LIMIT; TLS trust failures are

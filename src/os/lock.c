@@ -62,6 +62,11 @@ int lock_take(const char *path, struct lock **out, struct err *err)
     return 0;
 }
 
+int lock_fd(const struct lock *l)
+{
+    return l->fd;
+}
+
 void lock_release(struct lock *l)
 {
     if (!l)

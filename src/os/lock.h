@@ -12,6 +12,8 @@ struct lock;
 /* ERR_CONFLICT, with the holder's pid in the message, where another process holds it. */
 int lock_take(const char *path, struct lock **out, struct err *err) MUST_CHECK;
 void lock_release(struct lock *l); /* NULL is legal */
+/* For a child that is to hold it too, until it ends; its pid is not written. */
+int lock_fd(const struct lock *l);
 
 #define LOCK_HOLDER_UNKNOWN ((pid_t)-1) /* somebody: who has not been written yet */
 

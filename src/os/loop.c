@@ -17,6 +17,9 @@ struct loop {
     int shields;
     void (*on_cancel)(void *ctx);
     void *on_cancel_ctx;
+    void (*on_signal)(void *ctx, int count);
+    void *on_signal_ctx;
+    int signal_count;
 };
 
 struct timer {
@@ -90,6 +93,10 @@ static void signalled(uv_signal_t *s, int number)
 {
     (void)number;
     struct loop *l = s->data;
+    if (l->on_signal) {
+        l->on_signal(l->on_signal_ctx, ++l->signal_count);
+        return;
+    }
     if (l->cancelled)
         _exit(130);
     loop_cancel(l);
@@ -109,6 +116,13 @@ void loop_catch_signals(struct loop *l, void (*on_cancel)(void *ctx), void *ctx)
         uv_signal_start(&l->signals[i], signalled, numbers[i]);
         uv_unref((uv_handle_t *)&l->signals[i]);
     }
+}
+
+void loop_on_signal(struct loop *l, void (*fn)(void *ctx, int count), void *ctx)
+{
+    l->on_signal = fn;
+    l->on_signal_ctx = ctx;
+    l->signal_count = 0;
 }
 
 bool loop_cancelled(const struct loop *l)

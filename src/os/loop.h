@@ -25,6 +25,9 @@ const struct clock *loop_clock(const struct loop *loop);
  * with ERR_CANCELLED. A second signal ends the process at once with status 130.
  * `on_cancel` (may be NULL) runs at the first signal, from the loop. */
 void loop_catch_signals(struct loop *loop, void (*on_cancel)(void *ctx), void *ctx);
+/* From now on `fn` alone decides what a signal does, from the loop; `count` is 1 at the first since
+ * this call. NULL: as loop_catch_signals() has it. */
+void loop_on_signal(struct loop *loop, void (*fn)(void *ctx, int count), void *ctx);
 bool loop_cancelled(const struct loop *loop);
 /* Cancels as a signal would. */
 void loop_cancel(struct loop *loop);

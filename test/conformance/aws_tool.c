@@ -1,6 +1,7 @@
 /* One call of ours to whatever endpoint the environment names, its result as JSON: for
  * test_aws_moto.py. An error goes to standard error as "NAME ORIGIN MESSAGE", with status 1. */
 #include "aws/ec2.h"
+#include "aws/s3.h"
 #include "base/json.h"
 #include "base/mem.h"
 #include <stdio.h>
@@ -324,6 +325,66 @@ static int price(char **argv, int argc, json_t **out)
     return 0;
 }
 
+static int s3_objects(char **argv, int argc, json_t **out)
+{
+    char *bucket, *key;
+    struct s3_bucket *b;
+    struct s3_objects l = {0};
+    if (argc != 1)
+        return err_set(&err, ERR_USAGE, "URL");
+    if (s3_parse_url(argv[0], &bucket, &key, &err) == -1)
+        return -1;
+    int rc = s3_open(aws, bucket, &b, &err);
+    if (rc == 0) {
+        rc = s3_list(b, key, &l, &err);
+        s3_close(b);
+    }
+    free(bucket);
+    free(key);
+    if (rc == -1)
+        return -1;
+    *out = json_array();
+    for (size_t i = 0; i < l.count; i++)
+        json_array_append_new(*out, json_pack("{s:s, s:I, s:s}", "key", l.items[i].key, "size",
+                                              (json_int_t)l.items[i].size, "etag",
+                                              l.items[i].etag ? l.items[i].etag : ""));
+    s3_objects_done(&l);
+    return 0;
+}
+
+static int s3_file(char **argv, int argc, json_t **out)
+{
+    struct s3_fetched f;
+    if (argc != 2)
+        return err_set(&err, ERR_USAGE, "URL DESTINATION");
+    if (s3_fetch(aws, argv[0], argv[1], NULL, NULL, &f, &err) == -1)
+        return -1;
+    *out = json_pack("{s:b, s:I, s:I}", "tree", f.is_tree, "size", (json_int_t)f.size, "count",
+                     (json_int_t)f.count);
+    s3_fetched_done(&f);
+    return 0;
+}
+
+static int download(char **argv, int argc, json_t **out)
+{
+    struct http *http;
+    struct http_options o = {.ca_bundle = argc > 2 ? argv[2] : NULL};
+    struct download_result got;
+    if (argc != 2 && argc != 3)
+        return err_set(&err, ERR_USAGE, "URL PATH [CA-BUNDLE]");
+    if (http_new(loop, &o, &http, &err) == -1)
+        return -1;
+    struct download_order order = {
+        .url = argv[0], .path = argv[1], .stall = 5 * USEC_PER_SEC, .delay = 20 * USEC_PER_MSEC};
+    int rc = download_run(http, &order, &got, &err);
+    if (rc == 0) {
+        *out = json_pack("{s:I}", "size", (json_int_t)got.size);
+        download_result_done(&got);
+    }
+    http_free(http);
+    return rc;
+}
+
 static const struct {
     const char *name;
     int (*run)(char **argv, int argc, json_t **out);
@@ -344,7 +405,10 @@ static const struct {
              {"put-alarm", put_alarm},
              {"alarms", alarms},
              {"delete-alarms", delete_alarms},
-             {"price", price}};
+             {"price", price},
+             {"s3-list", s3_objects},
+             {"s3-fetch", s3_file},
+             {"download", download}};
 
 int main(int argc, char **argv)
 {

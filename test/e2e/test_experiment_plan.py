@@ -25,6 +25,7 @@ pipeline:
     kwargs:
       model: !@ model.file
       lr: !s [0.001, 0.1, 2, 4]
+    objective: {metric: loss, mode: min}
   test: !Script
     script: package.test
     kwargs: {of: !@ train.dir, hidden: !@ 'model[params][hidden]'}
@@ -77,6 +78,31 @@ def test_json(home):
     assert all(0.001 <= v < 0.1 and round(v, 4) == v for v in lr["values"])
     assert model["first_trials"][:2] == ["hidden=1,layers=10_0", "hidden=2,layers=10_1"]
     assert answer["random"] == {"seed": 5, "generator": "xoshiro256**"}
+
+
+SEARCHED = SWEEP + """\
+search:
+  train: !optuna {trials: 40, sampler: cmaes, log: [lr]}
+schedulers:
+  train: !asha {metric: loss, mode: min, grace_period: 2, max_t: 50}
+"""
+
+
+def test_searched_stages(home):
+    done = plan(home, SEARCHED)
+    assert done.returncode == 0 and done.stderr == ""
+    out = done.stdout
+    assert out.startswith("experiment 'sweep': 3 stages, at most 48 trials\n")
+    assert "stage 'train': 40 trials of train.py" in out
+    assert "option  train[kwargs][lr]: from 0.001 to 0.1, on a logarithmic scale\n" in out
+    assert "search  each trial's values are drawn by Optuna's CmaEsSampler\n" in out
+    assert "early   trials are stopped by asha: loss, from step 2 on, one in 4 goes on, to step 50\n" in out
+    assert "trials  which ones is known when they are drawn\n" in out
+    assert "trials  which ones is known when the searched stage has run\n" in out
+    train = json.loads(plan(home, SEARCHED, "-o", "json").stdout)["stages"][1]
+    assert (train["search"], train["sampler"], train["scheduler"]) == ("optuna", "CmaEsSampler", "asha")
+    assert train["trials"] == 40 and train["first_trials"] == []
+    assert train["options"][0]["range"] == [0.001, 0.1] and train["options"][0]["log"]
 
 
 def test_it_leaves_nothing(home):

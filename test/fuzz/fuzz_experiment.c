@@ -1,4 +1,6 @@
 /* Any bytes as an experiment's file: the keys, options, links and variants. */
+#include "base/mem.h"
+#include "experiment/dimensions.h"
 #include "experiment/plan.h"
 #include "fuzz.h"
 #include <stdlib.h>
@@ -16,6 +18,33 @@ static void check_name(const struct variants *v, size_t index)
         FUZZ_CHECK((unsigned char)name.data[i] >= 0x20 && name.data[i] != 0x7f);
 }
 
+/* What is drawn is what JSON can hold of it. */
+static void check_draws(const struct stage *stage)
+{
+    struct dimensions d;
+    dimensions_make(&stage->space, &stage->search.log, 3, &d);
+    struct search_options o = {
+        .dimensions = d.items, .dimension_count = d.count, .seed = 1, .stage = stage->name};
+    struct search *s = NULL;
+    FUZZ_CHECK(search_new(&stage->search, &o, &s, NULL) == 0);
+    struct dimension_value *values = mem_array(d.count, sizeof *values);
+    struct dimension_pick *picks = mem_array(d.count, sizeof *picks);
+    for (size_t number = 0; number < 3; number++) {
+        enum search_answer answer;
+        FUZZ_CHECK(s->ops->ask(s, number, values, &answer, NULL) == 0);
+        if (answer == SEARCH_END)
+            break;
+        json_t *object = dimensions_to_json(d.items, d.count, values);
+        FUZZ_CHECK(dimensions_from_json(d.items, d.count, object, values, NULL) == 0);
+        FUZZ_CHECK(json_object_size(object) == dimensions_picks(&d, values, picks) + 1);
+        json_decref(object);
+    }
+    free(values);
+    free(picks);
+    search_free(s);
+    dimensions_done(&d);
+}
+
 static void check_plan(const struct experiment *e)
 {
     struct experiment_plan p;
@@ -27,7 +56,10 @@ static void check_plan(const struct experiment *e)
     for (size_t i = 0; i < p.count; i++) {
         const struct variants *v = &p.stages[i].variants;
         FUZZ_CHECK(v->total >= 1 && v->total <= VARIANTS_MAX);
-        FUZZ_CHECK(p.stages[i].trials >= 1 && p.stages[i].trials <= v->total);
+        FUZZ_CHECK(p.stages[i].trials >= 1 &&
+                   p.stages[i].trials <= (p.stages[i].drawn ? VARIANTS_MAX : v->total));
+        if (e->stages[i].search.kind == SEARCH_RANDOM)
+            check_draws(&e->stages[i]);
         for (size_t k = 0; k < v->total && k < VARIANTS_SEEN; k++) {
             check_name(v, k);
             check_name(v, v->total - 1 - k);

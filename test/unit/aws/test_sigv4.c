@@ -152,11 +152,54 @@ static void test_raw_path(void **state)
     sigv4_result_done(&result);
 }
 
+/* The examples of S3's own documentation ("Authenticating Requests: Using the Authorization
+ * Header"), and a path that is neither normalized nor escaped twice. */
+static void test_s3(void **state)
+{
+    (void)state;
+    CLEANUP(secret_freep)
+    struct secret *key = secret_new(STR("wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY"));
+    struct str nothing = STR("e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855");
+    struct sigv4_header headers[] = {{STR("Host"), STR("examplebucket.s3.amazonaws.com")},
+                                     {STR("x-amz-content-sha256"), nothing},
+                                     {STR("Range"), STR("bytes=0-9")}};
+    struct sigv4_signer s = {.access_key_id = STR("AKIAIOSFODNN7EXAMPLE"),
+                             .secret_key = key,
+                             .region = "us-east-1",
+                             .service = "s3",
+                             .time = 1369353600 * USEC_PER_SEC};
+    struct sigv4_request r = {.method = STR("GET"),
+                              .path = STR("/test.txt"),
+                              .headers = headers,
+                              .header_count = 3,
+                              .path_as_sent = true};
+    struct sigv4_result result;
+    sigv4_sign(&r, &s, &result);
+    assert_non_null(
+        strstr(buf_text(&result.authorization),
+               "Signature=f0e8bdb87c964420e857bd35b5d6ed310bd44f0170aba48dd91039c6036bdb41"));
+    sigv4_result_done(&result);
+
+    r.path = STR("");
+    r.query = STR("max-keys=2&prefix=J");
+    r.header_count = 2;
+    sigv4_sign(&r, &s, &result);
+    assert_non_null(
+        strstr(buf_text(&result.authorization),
+               "Signature=34b48302e7b5fa45bde8084f4b7868a86f0a534bc59db6670ed5711ef69dc6f7"));
+    sigv4_result_done(&result);
+
+    r.path = STR("/a//../b%20c");
+    sigv4_sign(&r, &s, &result);
+    assert_non_null(strstr(buf_text(&result.canonical_request), "GET\n/a//../b%20c\n"));
+    sigv4_result_done(&result);
+}
+
 int main(void)
 {
     struct CMUnitTest tests[128] = {cmocka_unit_test(test_unsigned_headers),
-                                    cmocka_unit_test(test_raw_path)};
-    size_t count = 2, vectors = 0;
+                                    cmocka_unit_test(test_raw_path), cmocka_unit_test(test_s3)};
+    size_t count = 3, vectors = 0;
     AUTO_STRV struct strv names = {0};
     DIR *dir = opendir(VECTORS);
     for (struct dirent *e; dir && (e = readdir(dir));) {

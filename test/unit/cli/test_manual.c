@@ -149,7 +149,10 @@ static const struct part parts[] = {
     {"doc/experiment.yaml.5.scd", "script", manual_script_keys},
     {"doc/experiment.yaml.5.scd", "command", manual_command_keys},
     {"doc/experiment.yaml.5.scd", "devices", manual_device_keys},
+    {"doc/experiment.yaml.5.scd", "objective", manual_objective_keys},
     {"doc/experiment.yaml.5.scd", "scheduler", manual_scheduler_keys},
+    {"doc/experiment.yaml.5.scd", "random", manual_random_keys},
+    {"doc/experiment.yaml.5.scd", "optuna", manual_optuna_keys},
 };
 
 static void check_part(const struct part *part)

@@ -124,14 +124,16 @@ static void ray_s_schedulers_are_asha(void **state)
                                        "!ray.AsyncHyperBandScheduler", "!ray.HyperBandScheduler"};
     for (size_t i = 0; i < COUNT_OF(tags); i++) {
         AUTO_FREE char *text = mem_printf(
-            "!Experiment\nname: x\nschedulers:\n  s: %s\n    max_t: 10\n" STAGE, tags[i]);
+            "!Experiment\nname: x\nschedulers:\n  s: %s\n    max_t: 10\n    metric: m\n" STAGE,
+            tags[i]);
         struct experiment e;
         read_good(text, &e);
-        assert_string_equal(e.stages[0].scheduler, "asha");
+        assert_int_equal(e.stages[0].scheduler.kind, SCHEDULER_ASHA);
         experiment_done(&e);
     }
     struct experiment e;
-    read_good("!Experiment\nname: x\nschedulers: {s: !ray.HyperBandScheduler {}}\n" STAGE, &e);
+    read_good("!Experiment\nname: x\nschedulers: {s: !ray.HyperBandScheduler {metric: m}}\n" STAGE,
+              &e);
     experiment_done(&e);
 }
 

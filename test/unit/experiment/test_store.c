@@ -300,27 +300,48 @@ static void trials_are_counted_and_sorted(void **state)
     store_close(s);
 }
 
-static void a_dropped_stage_leaves_nothing(void **state)
+static void retired_trials_are_taken_or_dropped(void **state)
 {
     (void)state;
     struct store *s = opened(STORE_CREATE);
-    int64_t gone = add_trial(s, 0, 0, 1), stays = add_trial(s, 1, 0, 2);
-    point(s, gone, "a", 1, 1);
-    point(s, stays, "b", 1, 1);
-    struct store_attempt a = {.number = 1};
-    good(store_add_attempt(s, gone, &a, &err));
-    good(store_drop_stage(s, 0, &err));
-    good(store_commit(s, &err));
+    struct store_stage g = {.name = (char *)"train", .fingerprint = (char *)"{}"};
+    good(store_put_stage(s, &g, &err));
+    int64_t taken = add_trial(s, 0, 0, 1), gone = add_trial(s, 0, 1, 2);
+    point(s, taken, "a", 1, 1);
+    point(s, gone, "b", 1, 1);
+    struct store_trial t;
+    good(store_trial(s, 0, 0, &t, &err));
+    free(t.fingerprint);
+    t.fingerprint = mem_dup("f");
+    t.state = TRIAL_SUCCESS;
+    good(store_put_trial(s, &t, &err));
+    store_trial_done(&t);
+    int64_t generation;
+    good(store_retire(s, &generation, &err));
+    assert_int_equal(generation, 1);
     struct store_query q = {.stage = -1, .state = -1};
-    assert_order(s, &q, "0 ");
+    assert_order(s, &q, "");
+
+    struct store_retired r;
+    assert_int_equal(store_find_retired(s, "no such", NULL, NULL, &r, &err), -1);
+    assert_int_equal(err.code, ERR_NOT_FOUND);
+    good(store_find_retired(s, "f", NULL, NULL, &r, &err));
+    assert_int_equal(r.id, taken);
+    assert_true(str_starts(str_of(r.path), ".earlier/1/train/"));
+    AUTO_FREE char *before = store_retired_stage(s, "train");
+    assert_string_equal(before, "{}");
+    good(store_adopt(s, r.id, 2, 7, "new", &err));
+    store_retired_done(&r);
+    good(store_retire(s, &generation, &err)); /* a second one beside the first */
+    assert_int_equal(generation, 2);
+    good(store_find_retired(s, "f", NULL, NULL, &r, &err));
+    good(store_adopt(s, r.id, 2, 7, "new", &err));
+    store_retired_done(&r);
+    good(store_drop_retired(s, &err));
+    good(store_commit(s, &err));
+    assert_order(s, &q, "7 ");
+    assert_metrics(s, taken, "a:1[1..1] 1 1 1;");
     assert_metrics(s, gone, "");
-    assert_points(s, gone, "a", "");
-    assert_metrics(s, stays, "b:1[1..1] 1 1 1;");
-    AUTO_STRV struct strv tags = {0};
-    good(store_tags(s, 0, &tags, &err));
-    assert_int_equal(tags.count, 0);
-    good(store_tags(s, 1, &tags, &err));
-    assert_int_equal(tags.count, 1);
     store_close(s);
 }
 
@@ -752,7 +773,7 @@ int main(void)
         T(stages_stand_in_the_pipelines_order),
         T(a_trial_comes_back_as_it_went),
         T(trials_are_counted_and_sorted),
-        T(a_dropped_stage_leaves_nothing),
+        T(retired_trials_are_taken_or_dropped),
         T(attempts_are_a_history),
         T(a_step_that_goes_back_voids_what_came_after_it),
         T(nan_and_infinity_are_values),

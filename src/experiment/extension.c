@@ -1,0 +1,337 @@
+/* See extension.h. No shell is between us and pip; words that pip or git would take for an option
+ * are refused. */
+#include "experiment/extension.h"
+#include "base/json.h"
+#include "base/mem.h"
+#include "experiment/child_env.h"
+#include "os/fs.h"
+#include "os/proc.h"
+#include <errno.h>
+#include <fcntl.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#define RECORD_MAX ((size_t)1 << 20)
+#define IMPORT_TIMEOUT (30 * USEC_PER_SEC)
+
+void extensions_done(struct extensions *x)
+{
+    strv_done(&x->python_path);
+    free(x->bin);
+    free(x->python);
+    *x = (struct extensions){0};
+}
+
+/* ---- paths ------------------------------------------------------------------------------------
+ */
+
+static bool is_directory(const char *path)
+{
+    struct stat st;
+    return stat(path, &st) == 0 && S_ISDIR(st.st_mode);
+}
+
+/* Whether `import MODULE` finds something in this directory. */
+static bool has_module(const char *directory, const char *module)
+{
+    AUTO_FREE char *package = fs_join(directory, module);
+    AUTO_FREE char *file = mem_printf("%s.py", package);
+    return is_directory(package) || fs_exists(file);
+}
+
+/* The directory to be in PYTHONPATH for this extension; the caller frees. NULL: there is none. */
+static char *python_path_of(const char *path, const char *module)
+{
+    AUTO_FREE char *source = fs_join(path, "src");
+    if (has_module(path, module))
+        return mem_dup(path);
+    if (has_module(source, module))
+        return TAKE(source);
+    const char *slash = strrchr(path, '/');
+    struct str base = str_of(slash + 1);
+    if (!is_directory(path) && str_ends(base, ".py"))
+        base.n -= 3;
+    else if (!is_directory(path))
+        return NULL;
+    return str_is(base, module) ? mem_printf("%.*s", slash == path ? 1 : (int)(slash - path), path)
+                                : NULL;
+}
+
+static int add_path(const struct extension *x, struct extensions *out, struct err *err)
+{
+    AUTO_FREE char *expanded = fs_expand_home(x->source);
+    AUTO_FREE char *path = realpath(expanded, NULL);
+    if (!path)
+        return err_set(err, ERR_FILE, "there is no '%s', the extension '%s'", x->source, x->module);
+    AUTO_FREE char *directory = python_path_of(path, x->module);
+    if (!directory)
+        return err_set(err, ERR_FILE,
+                       "the module '%s' is not at '%s': it should be that directory, or "
+                       "'%s/' or '%s.py' in it",
+                       x->module, x->source, x->module, x->module);
+    if (strchr(directory, ':'))
+        return err_set(err, ERR_FILE, "PYTHONPATH cannot hold '%s', for the ':' in it", directory);
+    if (!strv_has(&out->python_path, directory))
+        strv_add(&out->python_path, directory);
+    return 0;
+}
+
+/* ---- what is installed ------------------------------------------------------------------------
+ */
+
+/* Whether pip takes the URL as it is: 'name @ URL', or an archive's. */
+static bool is_pip_url(const char *source)
+{
+    static const char *const ends[] = {".whl", ".tar.gz", ".tgz", ".tar.bz2", ".zip"};
+    const char *scheme = strstr(source, "://"), *at = strstr(source, " @ ");
+    if (!scheme || (at && at < scheme))
+        return at != NULL;
+    struct str path = {source, strcspn(source, "?#")};
+    for (size_t i = 0; i < COUNT_OF(ends); i++)
+        if (str_ends(path, ends[i]))
+            return true;
+    return false;
+}
+
+/* What pip is given; the caller frees. "git@host:a/b" is git's own way to write ssh. */
+static char *pip_word(const struct extension *x)
+{
+    struct str s = str_of(x->source);
+    const char *colon = strchr(x->source, ':');
+    if (x->kind != EXTENSION_GIT || str_starts(s, "git+") || is_pip_url(x->source))
+        return mem_dup(x->source);
+    if (str_starts(s, "git@") && colon && !strstr(x->source, "://"))
+        return mem_printf("git+ssh://%.*s/%s", (int)(colon - x->source), x->source, colon + 1);
+    return mem_printf("git+%s", x->source);
+}
+
+struct work {
+    struct loop *loop;
+    char *directory, *venv, *log, *record;
+    struct strv words, modules; /* of packages and git URLs, one each */
+};
+
+static void work_done(struct work *w)
+{
+    free(w->directory);
+    free(w->venv);
+    free(w->log);
+    free(w->record);
+    strv_done(&w->words);
+    strv_done(&w->modules);
+}
+
+static bool is_recorded(const struct work *w)
+{
+    AUTO_BUF struct buf text = {0};
+    json_auto_t *record = NULL;
+    AUTO_FREE char *python = fs_join(w->venv, "bin/python3");
+    if (fs_read(w->record, RECORD_MAX, &text, NULL) == -1 ||
+        json_parse(buf_view(&text), RECORD_MAX, &record, NULL) == -1)
+        return false;
+    const json_t *list = json_object_get(record, "installed");
+    if (json_array_size(list) != w->words.count || access(python, X_OK) == -1)
+        return false;
+    for (size_t i = 0; i < w->words.count; i++) {
+        const char *word = json_string_value(json_array_get(list, i));
+        if (!word || strcmp(word, w->words.items[i]) != 0)
+            return false;
+    }
+    return true;
+}
+
+static int write_record(const struct work *w, struct err *err)
+{
+    AUTO_BUF struct buf text = {0};
+    json_auto_t *list = json_array();
+    for (size_t i = 0; i < w->words.count; i++)
+        json_array_append_new(list, json_string(w->words.items[i]));
+    json_auto_t *record = json_pack("{s:O}", "installed", list);
+    json_write(record, true, &text);
+    return fs_write_atomic(w->record, 0666, buf_view(&text), err);
+}
+
+static void add_to_log(const struct work *w, const char *const *argv, const struct proc_result *r)
+{
+    AUTO_BUF struct buf text = {0};
+    buf_adds(&text, "$");
+    for (size_t i = 0; argv[i]; i++)
+        buf_addf(&text, " %s", argv[i]);
+    buf_addc(&text, '\n');
+    buf_add_str(&text, buf_view(&r->out));
+    buf_add_str(&text, buf_view(&r->err_out));
+    int fd = open(w->log, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC | O_NOFOLLOW, 0666);
+    if (fd < 0)
+        return; /* the error itself is told anyway */
+    struct str rest = buf_view(&text);
+    ssize_t n;
+    while (rest.n && (n = write(fd, rest.p, rest.n)) > 0)
+        rest = (struct str){rest.p + n, rest.n - (size_t)n};
+    close(fd);
+}
+
+/* The line that says why: pip's last "ERROR: ", else the last that is not empty. */
+static struct str reason(const struct proc_result *r)
+{
+    struct str rest = buf_view(r->err_out.len ? &r->err_out : &r->out);
+    struct str last = STR("no reason given"), error = {NULL, 0};
+    while (rest.p) {
+        struct str line = str_trim(str_cut(&rest, '\n'));
+        if (line.n)
+            last = line;
+        if (str_starts(line, "ERROR: "))
+            error = (struct str){line.p + 7, line.n - 7};
+    }
+    return error.n ? error : last;
+}
+
+static int run(const struct work *w, const char *const *argv, usec_t timeout, struct err *err)
+{
+    static const char *const changes[] = {"PIP_NO_INPUT=1", "PIP_DISABLE_PIP_VERSION_CHECK=1",
+                                          "GIT_TERMINAL_PROMPT=0", NULL};
+    AUTO_STRV struct strv env = {0};
+    struct proc_result r;
+    child_env_make(changes, &env);
+    if (proc_run(w->loop, argv, (const char *const *)env.items, STR(""), timeout, &r, err) == -1)
+        return -1;
+    int rc = 0;
+    add_to_log(w, argv, &r);
+    if (r.exit_status != 0) {
+        struct str why = reason(&r);
+        if (why.n > 500)
+            why.n = 500;
+        rc = err_set(err, ERR_REMOTE, "%.*s; all that was said is in '%s'", STR_FMT(why), w->log);
+    }
+    proc_result_done(&r);
+    return rc;
+}
+
+static int install_all(const struct work *w, void (*installing)(void *ctx, const char *what),
+                       void *ctx, struct err *err)
+{
+    AUTO_FREE char *python = fs_join(w->venv, "bin/python3");
+    if (fs_mkdirs(w->directory, 0777, err) == -1 || fs_remove_tree(w->record, err) == -1 ||
+        fs_remove_tree(w->venv, err) == -1 || fs_remove_tree(w->log, err) == -1)
+        return -1;
+    const char *make[] = {"python3", "-m", "venv", "--system-site-packages", w->venv, NULL};
+    if (run(w, make, EXTENSIONS_VENV_TIMEOUT, err) == -1)
+        return err_wrap(err, "cannot make a virtual environment");
+    for (size_t i = 0; i < w->words.count; i++) {
+        const char *word = w->words.items[i];
+        const char *pip[] = {python, "-m", "pip", "install", "--", word, NULL};
+        if (installing)
+            installing(ctx, word);
+        if (run(w, pip, EXTENSIONS_PIP_TIMEOUT, err) == -1)
+            return err_wrap(err, "cannot install '%.200s'", word);
+    }
+    return write_record(w, err);
+}
+
+/* Python looks for the modules itself; the first that it does not find is *missing, else "". */
+static int find_missing(const struct work *w, const struct extensions *x, char **missing,
+                        struct err *err)
+{
+    static const char program[] = "import importlib.util, sys\n"
+                                  "sys.path = [p for p in sys.path if p]\n"
+                                  "for name in sys.argv[1:]:\n"
+                                  "    if importlib.util.find_spec(name) is None:\n"
+                                  "        print(name)\n"
+                                  "        break\n";
+    AUTO_FREE const char **argv = mem_array(w->modules.count + 4, sizeof *argv);
+    struct proc_result r;
+    size_t count = 0;
+    argv[count++] = x->python;
+    argv[count++] = "-c";
+    argv[count++] = program;
+    for (size_t i = 0; i < w->modules.count; i++)
+        argv[count++] = w->modules.items[i];
+    if (proc_run(w->loop, argv, NULL, STR(""), IMPORT_TIMEOUT, &r, err) == -1)
+        return -1;
+    int rc = 0;
+    if (r.exit_status == 0)
+        *missing = str_dup(str_trim(buf_view(&r.out)));
+    else
+        rc = err_set(err, ERR_IO, "python3 fails: %.*s", STR_FMT(reason(&r)));
+    proc_result_done(&r);
+    return rc;
+}
+
+static int prepare_installed(const struct work *w, const struct experiment *e, bool install,
+                             void (*installing)(void *ctx, const char *what), void *ctx,
+                             struct extensions *out, struct err *err)
+{
+    bool there = is_recorded(w);
+    if (install && !there) {
+        if (install_all(w, installing, ctx, err) == -1)
+            return -1;
+        there = true;
+    }
+    if (there) {
+        out->bin = fs_join(w->venv, "bin");
+        free(out->python);
+        out->python = fs_join(out->bin, "python3");
+        return 0;
+    }
+    AUTO_FREE char *missing = NULL;
+    if (find_missing(w, out, &missing, err) == -1)
+        return -1;
+    if (!missing[0])
+        return 0;
+    return err_set(err, ERR_USAGE,
+                   "the extension '%s' is not installed; to install the extensions, type: "
+                   "flambe -i %s",
+                   missing, e->path);
+}
+
+static int check_words(const struct extension *x, struct err *err)
+{
+    if (x->source[0] == '-')
+        return err_set(err, ERR_FILE, "the extension '%s' is an option, not a package: '%s'",
+                       x->module, x->source);
+    for (const char *p = x->source; *p; p++)
+        if ((unsigned char)*p < ' ' || *p == 0x7f)
+            return err_set(err, ERR_FILE, "the extension '%s' has a control character in its text",
+                           x->module);
+    return 0;
+}
+
+static int prepare(struct work *w, const struct experiment *e, bool install,
+                   void (*installing)(void *ctx, const char *what), void *ctx,
+                   struct extensions *out, struct err *err)
+{
+    for (size_t i = 0; i < e->extension_count; i++) {
+        const struct extension *x = &e->extensions[i];
+        if (check_words(x, err) == -1)
+            return -1;
+        if (x->kind == EXTENSION_PATH) {
+            if (add_path(x, out, err) == -1)
+                return -1;
+            continue;
+        }
+        strv_take(&w->words, pip_word(x));
+        strv_add(&w->modules, x->module);
+    }
+    return w->words.count ? prepare_installed(w, e, install, installing, ctx, out, err) : 0;
+}
+
+int extensions_prepare(struct loop *loop, const struct experiment *e, const char *directory,
+                       bool install, void (*installing)(void *ctx, const char *what), void *ctx,
+                       struct extensions *out, struct err *err)
+{
+    struct extensions x = {.python = mem_dup("python3")};
+    AUTO_FREE char *results = realpath(directory, NULL); /* what runs may change its directory */
+    CLEANUP(work_done)
+    struct work w = {.loop = loop,
+                     .directory = fs_join(results ? results : directory, "extensions")};
+    w.venv = fs_join(w.directory, "venv");
+    w.log = fs_join(w.directory, "install.log");
+    w.record = fs_join(w.directory, "record.json");
+    if (prepare(&w, e, install, installing, ctx, &x, err) == -1) {
+        extensions_done(&x);
+        return -1;
+    }
+    *out = x;
+    return 0;
+}

@@ -1,0 +1,213 @@
+/* See fingerprint.h. */
+#include "experiment/fingerprint.h"
+#include "base/digest.h"
+#include "base/json.h"
+#include "base/mem.h"
+#include "os/fs.h"
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+
+struct fingerprints {
+    char *working;
+    struct strv python_path;
+    struct strtab *files; /* from a path as a command has it to its digest, "" where it is none */
+    struct strv used;     /* the files of the stage at hand */
+};
+
+struct fingerprints *fingerprints_new(const char *working, const struct strv *python_path)
+{
+    struct fingerprints *f = mem_alloc(sizeof *f);
+    f->working = mem_dup(working);
+    strv_copy(&f->python_path, python_path);
+    f->files = strtab_new();
+    return f;
+}
+
+void fingerprints_free(struct fingerprints *f)
+{
+    if (!f)
+        return;
+    size_t at = 0;
+    struct str key;
+    void *value;
+    while (strtab_next(f->files, &at, &key, &value))
+        free(value);
+    strtab_free(f->files);
+    strv_done(&f->python_path);
+    strv_done(&f->used);
+    free(f->working);
+    free(f);
+}
+
+/* ---- files ------------------------------------------------------------------------------------
+ */
+
+static char *digest_file(const char *path)
+{
+    struct stat st;
+    if (stat(path, &st) == -1 || !S_ISREG(st.st_mode))
+        return mem_dup("");
+    AUTO_BUF struct buf bytes = {.max = FINGERPRINT_FILE_MAX};
+    if ((uint64_t)st.st_size > FINGERPRINT_FILE_MAX ||
+        fs_read(path, FINGERPRINT_FILE_MAX, &bytes, NULL) == -1)
+        return mem_printf("size %lld, time %lld", (long long)st.st_size, (long long)st.st_mtime);
+    char hex[SHA256_HEX_SIZE];
+    digest_sha256_hex(buf_view(&bytes), hex);
+    return mem_dup(hex);
+}
+
+/* "" where there is no such file. */
+static const char *file_digest(struct fingerprints *f, const char *name)
+{
+    const char *known = strtab_get(f->files, str_of(name));
+    if (!known) {
+        AUTO_FREE char *path = name[0] == '/' ? mem_dup(name) : fs_join(f->working, name);
+        char *digest = digest_file(path);
+        strtab_put(f->files, str_of(name), digest);
+        known = digest;
+    }
+    if (*known && !strv_has(&f->used, name))
+        strv_add(&f->used, name);
+    return known;
+}
+
+static void add_file(struct fingerprints *f, const char *name, json_t *files)
+{
+    if (!*name || strlen(name) > 4096)
+        return;
+    const char *digest = file_digest(f, name);
+    if (*digest)
+        json_object_set_new(files, name, json_string(digest));
+}
+
+/* "package.module": the first of the files that Python would run. */
+static void add_module(struct fingerprints *f, const char *module, json_t *files)
+{
+    static const char *const forms[] = {".py", "/__main__.py", "/__init__.py"};
+    AUTO_FREE char *relative = mem_dup(module);
+    for (char *p = relative; *p; p++)
+        *p = *p == '.' ? '/' : *p;
+    for (size_t i = 0; i <= f->python_path.count; i++)
+        for (size_t k = 0; k < COUNT_OF(forms); k++) {
+            const char *base = i == 0 ? "." : f->python_path.items[i - 1];
+            AUTO_BUF struct buf path = {0};
+            buf_addf(&path, "%s/%s%s", base, relative, forms[k]);
+            add_file(f, buf_text(&path), files);
+        }
+}
+
+/* Each word of a shell's line counts as a word of a command does. */
+static void add_words(struct fingerprints *f, const char *line, json_t *files)
+{
+    static const char separators[] = " \t\n;|&<>()\"'";
+    const char *p = line;
+    while (*p) {
+        size_t n = strcspn(p, separators);
+        AUTO_FREE char *word = mem_dup_n(p, n);
+        add_file(f, word, files);
+        p += n;
+        p += strspn(p, separators);
+    }
+}
+
+static json_t *command_files(struct fingerprints *f, const struct stage *s, const struct strv *argv)
+{
+    json_t *files = json_object();
+    bool line = s->kind == STAGE_COMMAND && argv->count == 3 &&
+                strcmp(argv->items[0], "/bin/sh") == 0 && strcmp(argv->items[1], "-c") == 0;
+    if (line) {
+        add_words(f, argv->items[2], files);
+        return files;
+    }
+    for (size_t i = 0; i < argv->count; i++)
+        add_file(f, argv->items[i], files);
+    if (s->kind == STAGE_SCRIPT && argv->count > 2 && strcmp(argv->items[1], "-m") == 0)
+        add_module(f, argv->items[2], files);
+    return files;
+}
+
+/* ---- a trial ----------------------------------------------------------------------------------
+ */
+
+static json_t *texts(const struct strv *v)
+{
+    json_t *list = json_array();
+    for (size_t i = 0; i < v->count; i++)
+        json_array_append_new(list, json_stringn_nocheck(v->items[i], strlen(v->items[i])));
+    return list;
+}
+
+char *fingerprint_make(struct fingerprints *f, const struct trial_values *t,
+                       const struct launch_context *c, const json_t *options, struct err *err)
+{
+    static const char *const nothing[] = {NULL};
+    const struct stage *s = &t->plan->experiment->stages[t->stage];
+    struct launch_context plain = *c;
+    plain.inherited = nothing;
+    plain.variant = "";
+    plain.number = 0;
+    plain.attempt = 0;
+    plain.secrets = NULL;
+    plain.flambe = "";
+    struct launch l;
+    if (launch_make(t, &plain, &l, err) == -1)
+        return NULL;
+    json_auto_t *all = json_pack("{s:o, s:o, s:O, s:O, s:o, s:s?, s:b}", "argv", texts(&l.argv),
+                                 "env", texts(&l.env), "params", l.params, "options", options,
+                                 "files", command_files(f, s, &l.argv), "metric",
+                                 s->objective.metric, "best", s->objective.best);
+    launch_done(&l);
+    char *text = json_dumps(all, JSON_COMPACT | JSON_SORT_KEYS);
+    char hex[SHA256_HEX_SIZE];
+    digest_sha256_hex(str_of(text), hex);
+    free(text);
+    return mem_dup(hex);
+}
+
+char *fingerprint_resource(const struct resource *r, const char *path)
+{
+    struct stat st;
+    if (r->kind != RESOURCE_LOCAL || stat(path, &st) == -1)
+        return mem_printf("@%s", r->location);
+    return mem_printf("@%s size %lld time %lld", path, (long long)st.st_size,
+                      (long long)st.st_mtime);
+}
+
+/* ---- a stage ----------------------------------------------------------------------------------
+ */
+
+json_t *fingerprint_stage(struct fingerprints *f, const struct stage *s, struct str file,
+                          const char *const *resources, size_t resource_count)
+{
+    json_t *files = json_object(), *list = json_array();
+    for (size_t i = 0; i < f->used.count; i++)
+        json_object_set_new(files, f->used.items[i],
+                            json_string(strtab_get(f->files, str_of(f->used.items[i]))));
+    strv_done(&f->used);
+    for (size_t i = 0; i < resource_count; i++)
+        json_array_append_new(list, json_string(resources[i]));
+    char hex[SHA256_HEX_SIZE];
+    size_t end = s->node->end < file.n ? s->node->end : file.n;
+    size_t start = s->node->start < end ? s->node->start : end;
+    digest_sha256_hex((struct str){file.p + start, end - start}, hex);
+    return json_pack("{s:o, s:s, s:o}", "files", files, "text", hex, "resources", list);
+}
+
+void fingerprint_difference(const json_t *before, const json_t *now, struct buf *out)
+{
+    const char *name;
+    json_t *digest;
+    json_object_foreach(json_object_get(now, "files"), name, digest)
+    {
+        const json_t *old = json_object_get(json_object_get(before, "files"), name);
+        if (!old || !json_equal(old, digest))
+            buf_addf(out, "%s'%s' %s", out->len ? ", " : "", name, old ? "has changed" : "is new");
+    }
+    if (!json_equal(json_object_get(before, "text"), json_object_get(now, "text")))
+        buf_addf(out, "%sthe stage's text has changed", out->len ? ", " : "");
+    if (!json_equal(json_object_get(before, "resources"), json_object_get(now, "resources")))
+        buf_addf(out, "%sa resource has changed", out->len ? ", " : "");
+    if (out->len == 0)
+        buf_adds(out, "an earlier stage's trials or the options differ");
+}

@@ -1,0 +1,309 @@
+/* See run.h. */
+#include "experiment/run.h"
+#include "base/mem.h"
+#include "os/fs.h"
+#include <dirent.h>
+#include <errno.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* A supervisor whose driver was killed ends its programs at once, and then lets the lock go. */
+#define LOCK_WAIT (15 * USEC_PER_SEC)
+#define LOCK_LOOK (50 * USEC_PER_MSEC)
+
+char *run_directory(const char *save_path, const char *name)
+{
+    AUTO_FREE char *home = fs_expand_home(save_path);
+    AUTO_FREE char *last = mem_printf("output__%s", name);
+    return fs_join(home, last);
+}
+
+/* ---- what is there ----------------------------------------------------------------------------
+ */
+
+enum holding { HOLDS_NOTHING, HOLDS_RESULTS, HOLDS_OTHERS };
+
+/* Only a directory with a state file, or with nothing but a lock, is taken for flambe's. */
+static int look(const char *directory, enum holding *out, struct err *err)
+{
+    DIR *dir = opendir(directory);
+    if (!dir)
+        return err_set_sys(err, errno, "cannot read '%s'", directory);
+    struct dirent *e;
+    bool state = false, others = false;
+    while ((e = readdir(dir))) {
+        const char *n = e->d_name;
+        if (strcmp(n, ".") == 0 || strcmp(n, "..") == 0 || strcmp(n, RUN_LOCK_FILE) == 0 ||
+            strcmp(n, STORE_FILE ".new") == 0 || strcmp(n, RUN_ENDS_FILE) == 0)
+            continue;
+        state = state || strcmp(n, STORE_FILE) == 0;
+        others = true;
+    }
+    closedir(dir);
+    *out = state ? HOLDS_RESULTS : others ? HOLDS_OTHERS : HOLDS_NOTHING;
+    return 0;
+}
+
+/* All but the lock, which is held. */
+static int clear(const char *directory, struct err *err)
+{
+    DIR *dir = opendir(directory);
+    if (!dir)
+        return err_set_sys(err, errno, "cannot read '%s'", directory);
+    struct strv names = {0};
+    struct dirent *e;
+    while ((e = readdir(dir)))
+        if (strcmp(e->d_name, ".") != 0 && strcmp(e->d_name, "..") != 0 &&
+            strcmp(e->d_name, RUN_LOCK_FILE) != 0)
+            strv_add(&names, e->d_name);
+    closedir(dir);
+    int rc = 0;
+    for (size_t i = 0; rc == 0 && i < names.count; i++) {
+        AUTO_FREE char *path = fs_join(directory, names.items[i]);
+        rc = fs_remove_tree(path, err);
+    }
+    strv_done(&names);
+    return rc;
+}
+
+static int take_lock(struct loop *loop, struct run *r, struct err *err)
+{
+    AUTO_FREE char *path = fs_join(r->directory, RUN_LOCK_FILE);
+    usec_t until = clock_mono(loop_clock(loop)) + LOCK_WAIT;
+    for (;;) {
+        struct err why = {0};
+        if (lock_take(path, &r->lock, &why) == 0)
+            return 0;
+        pid_t holder = 0;
+        bool dead = why.code == ERR_CONFLICT && lock_holder(path, &holder, NULL) == 0 &&
+                    holder >= 0 && (holder == 0 || (kill(holder, 0) == -1 && errno == ESRCH));
+        if (!dead || clock_mono(loop_clock(loop)) > until) {
+            err_copy(err, &why);
+            return err_wrap(err, "'%s'", r->directory);
+        }
+        if (loop_pause(loop, LOCK_LOOK, err) == -1)
+            return -1;
+    }
+}
+
+/* ---- the earlier run --------------------------------------------------------------------------
+ */
+
+/* Moves a retired stage's directory; a crash before leaves some where they were. */
+static int move_stage(struct run *r, const char *generation, const char *stage, struct err *err)
+{
+    AUTO_FREE char *from = fs_join(r->directory, stage);
+    AUTO_FREE char *below = mem_printf("%s/.earlier/%s", r->directory, generation);
+    AUTO_FREE char *to = fs_join(below, stage);
+    if (fs_mkdirs(below, 0777, err) == -1)
+        return -1;
+    if (rename(from, to) == 0 || errno == ENOENT)
+        return 0;
+    return err_set_sys(err, errno, "cannot move '%s'", from);
+}
+
+static int move_retired(struct run *r, struct err *err)
+{
+    AUTO_FREE char *stages = store_get(r->store, "retiring");
+    AUTO_FREE char *generation = store_get(r->store, "generation");
+    if (!stages || !*stages || !generation)
+        return 0;
+    struct str rest = str_of(stages);
+    while (rest.p) {
+        AUTO_FREE char *stage = str_dup(str_cut(&rest, '\n'));
+        if (*stage && move_stage(r, generation, stage, err) == -1)
+            return -1;
+    }
+    if (store_set(r->store, "retiring", "", err) == -1)
+        return -1;
+    return store_sync(r->store, err);
+}
+
+static int retire(struct run *r, struct err *err)
+{
+    struct store_stage *stages;
+    size_t count;
+    int64_t generation;
+    AUTO_BUF struct buf names = {0};
+    if (store_stages(r->store, &stages, &count, err) == -1)
+        return -1;
+    for (size_t i = 0; i < count; i++)
+        buf_addf(&names, "%s\n", stages[i].name);
+    store_stages_free(stages, count);
+    if (store_retire(r->store, &generation, err) == -1 ||
+        store_set(r->store, "retiring", buf_text(&names), err) == -1 ||
+        store_set(r->store, STORE_STATE, run_state_name(RUN_RUNNING), err) == -1 ||
+        store_sync(r->store, err) == -1)
+        return -1;
+    return move_retired(r, err);
+}
+
+static int exists(const struct run *r, const char *what, struct err *err)
+{
+    return err_set(err, ERR_EXISTS, "%s: '%s' has its results", what, r->directory);
+}
+
+/* What to do beside results that are there. */
+static int meet(struct run *r, const struct run_options *o, struct err *err)
+{
+    AUTO_FREE char *file = store_get(r->store, "file");
+    AUTO_FREE char *state = store_get(r->store, STORE_STATE);
+    AUTO_FREE char *seed = store_get(r->store, "seed");
+    bool same = file && str_eq(str_of(file), o->file);
+    bool finished = state && strcmp(state, run_state_name(RUN_FINISHED)) == 0;
+    r->seed = seed ? strtoull(seed, NULL, 10) : o->seed;
+    if (move_retired(r, err) == -1)
+        return -1;
+    if (same && !finished) {
+        r->kind = RUN_GOES_ON;
+        return 0;
+    }
+    if (!o->reuse && (same || !o->resumes))
+        return exists(r,
+                      same ? "the experiment has run already"
+                           : "an experiment of this name but another file has run",
+                      err);
+    r->kind = RUN_BEGINS_AGAIN;
+    return retire(r, err);
+}
+
+/* ---- opening ----------------------------------------------------------------------------------
+ */
+
+static int begin(struct run *r, const struct run_options *o, struct err *err)
+{
+    AUTO_FREE char *seed = mem_printf("%llu", (unsigned long long)o->seed);
+    r->kind = RUN_BEGINS;
+    r->seed = o->seed;
+    if (store_open(r->directory, STORE_CREATE, &r->store, err) == -1)
+        return -1;
+    return store_set(r->store, "seed", seed, err);
+}
+
+static int open_there(struct run *r, const struct run_options *o, struct err *err)
+{
+    enum holding holding;
+    if (look(r->directory, &holding, err) == -1)
+        return -1;
+    if (holding == HOLDS_OTHERS)
+        return err_set(err, ERR_EXISTS,
+                       "'%s' holds files, but no state of an experiment: nothing in it is touched",
+                       r->directory);
+    if (holding == HOLDS_RESULTS && o->force) {
+        if (clear(r->directory, err) == -1)
+            return -1;
+        holding = HOLDS_NOTHING;
+    }
+    if (holding == HOLDS_NOTHING)
+        return begin(r, o, err);
+    if (store_open(r->directory, STORE_WRITE, &r->store, err) == -1)
+        return -1;
+    return meet(r, o, err);
+}
+
+int run_open(struct loop *loop, const struct run_options *o, struct run *out, struct err *err)
+{
+    AUTO_FREE char *path = run_directory(o->save_path, o->name);
+    struct run r = {0};
+    if (fs_mkdirs(path, 0777, err) == -1)
+        return -1;
+    r.directory = realpath(path, NULL);
+    if (!r.directory)
+        return err_set_sys(err, errno, "cannot use '%s'", path);
+    AUTO_FREE char *text = mem_dup_n(o->file.p, o->file.n);
+    int rc = take_lock(loop, &r, err);
+    if (rc == 0)
+        rc = open_there(&r, o, err);
+    if (rc == 0)
+        rc = store_set(r.store, "file", text, err);
+    if (rc == 0)
+        rc = store_set(r.store, "name", o->name, err);
+    if (rc == 0)
+        rc = store_set(r.store, "path", o->path, err);
+    if (rc == 0)
+        rc = store_commit(r.store, err);
+    if (rc == 0)
+        *out = r;
+    else
+        run_close(&r);
+    return rc;
+}
+
+void run_close(struct run *r)
+{
+    store_close(r->store);
+    lock_release(r->lock);
+    free(r->directory);
+    *r = (struct run){0};
+}
+
+/* ---- the resolved file ------------------------------------------------------------------------
+ */
+
+struct drawn_list {
+    const struct choice **items;
+    size_t count, cap;
+};
+
+static void gather_drawn(const struct choice_list *l, struct drawn_list *out)
+{
+    for (size_t i = 0; i < l->count; i++) {
+        const struct choice *c = l->items[i];
+        if (c->drawn) {
+            MEM_PUSH_ROOM(out->items, out->count, out->cap);
+            out->items[out->count++] = c;
+        }
+        for (size_t k = 0; c->inner && k < c->count; k++)
+            gather_drawn(&c->inner[k], out);
+    }
+}
+
+static int by_start(const void *a, const void *b)
+{
+    const struct choice *const *x = a, *const *y = b;
+    return ((*x)->node->start > (*y)->node->start) - ((*x)->node->start < (*y)->node->start);
+}
+
+static void write_drawn(const struct choice *c, struct buf *out)
+{
+    buf_adds(out, "!g [");
+    for (size_t i = 0; i < c->count; i++) {
+        buf_adds(out, i ? ", " : "");
+        if (c->whole)
+            buf_addf(out, "%lld", (long long)c->numbers[i].integer);
+        else
+            buf_addf(out, "%.17g%s", c->numbers[i].real,
+                     c->numbers[i].real == (double)(long long)c->numbers[i].real ? ".0" : "");
+    }
+    buf_addc(out, ']');
+}
+
+int run_write_resolved(const struct run *r, const struct experiment *e, struct str text,
+                       struct err *err)
+{
+    AUTO_BUF struct buf out = {0};
+    struct drawn_list drawn = {0};
+    for (size_t i = 0; i < e->stage_count; i++)
+        if (e->stages[i].search.kind == SEARCH_GRID)
+            gather_drawn(&e->stages[i].space.choices, &drawn);
+    if (drawn.count)
+        qsort(drawn.items, drawn.count, sizeof *drawn.items, by_start);
+    buf_addf(&out, "# Resolved from '%s'; numbers were drawn with the seed %llu.\n", e->path,
+             (unsigned long long)e->drawn_with);
+    size_t at = 0;
+    for (size_t i = 0; i < drawn.count; i++) {
+        const struct yaml_node *n = drawn.items[i]->node;
+        bool shared = (i + 1 < drawn.count && drawn.items[i + 1]->node == n) ||
+                      (i > 0 && drawn.items[i - 1]->node == n);
+        if (n->start < at || shared) /* an alias: each of its places drew other numbers */
+            continue;
+        buf_add(&out, text.p + at, n->start - at);
+        write_drawn(drawn.items[i], &out);
+        at = n->end;
+    }
+    buf_add(&out, text.p + at, text.n - at);
+    free(drawn.items);
+    AUTO_FREE char *path = fs_join(r->directory, RUN_RESOLVED_FILE);
+    return fs_write_atomic(path, 0666, buf_view(&out), err);
+}

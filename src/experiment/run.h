@@ -1,0 +1,48 @@
+/* A results directory, opened for a run: whether the experiment begins, goes on, or begins again
+ * beside what an earlier run left. */
+#ifndef FLAMBE_EXPERIMENT_RUN_H
+#define FLAMBE_EXPERIMENT_RUN_H
+
+#include "experiment/spec.h"
+#include "experiment/store.h"
+#include "os/lock.h"
+#include "os/loop.h"
+
+#define RUN_LOCK_FILE "lock"
+#define RUN_ENDS_FILE "ends"                /* see engine_local_options.record */
+#define RUN_RESOLVED_FILE "experiment.yaml" /* with what was drawn in place of `!s` */
+#define RUN_RECORD_FILE "run.json"
+
+struct run_options {
+    const char *save_path, *name; /* the results go to SAVE_PATH/output__NAME */
+    const char *path;             /* of the experiment's file, absolute */
+    struct str file;              /* its text */
+    uint64_t seed;                /* for a run that begins */
+    bool force;                   /* earlier results are removed */
+    bool reuse;                   /* trials whose inputs are unchanged are taken from them */
+    bool resumes;                 /* the file has the key 'resume' */
+};
+
+enum run_kind { RUN_BEGINS, RUN_GOES_ON, RUN_BEGINS_AGAIN };
+
+struct run {
+    char *directory; /* absolute */
+    enum run_kind kind;
+    uint64_t seed; /* the first run's, where it goes on or begins again */
+    struct lock *lock;
+    struct store *store;
+};
+
+/* The directory's path, which may not exist; the caller frees. */
+char *run_directory(const char *save_path, const char *name);
+/* Takes the lock, waiting for the programs of a run that was killed to be ended. ERR_EXISTS where
+ * there are results that would have to give way, ERR_CONFLICT where another flambe is at work. */
+int run_open(struct loop *loop, const struct run_options *o, struct run *out,
+             struct err *err) MUST_CHECK;
+void run_close(struct run *r);
+/* Writes the file as it stands, with drawn numbers in place of `!s` (except where a search draws):
+ * it gives the same trials again. */
+int run_write_resolved(const struct run *r, const struct experiment *e, struct str text,
+                       struct err *err) MUST_CHECK;
+
+#endif

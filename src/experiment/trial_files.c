@@ -1,0 +1,201 @@
+/* See trial_files.h. None of it is synced: a power cut costs the trials under way, which begin
+ * anew. */
+#include "experiment/trial_files.h"
+#include "base/json.h"
+#include "base/mem.h"
+#include "experiment/eventfile.h"
+#include "experiment/value.h"
+#include "os/fs.h"
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <time.h>
+#include <unistd.h>
+
+static int write_all(int fd, struct str bytes)
+{
+    while (bytes.n) {
+        ssize_t n = write(fd, bytes.p, bytes.n);
+        if (n == -1 && errno == EINTR)
+            continue;
+        if (n == -1)
+            return -1;
+        bytes.p += n;
+        bytes.n -= (size_t)n;
+    }
+    return 0;
+}
+
+static int write_file(const char *directory, const char *name, int flags, struct str bytes,
+                      struct err *err)
+{
+    AUTO_FREE char *path = fs_join(directory, name);
+    int fd = open(path, O_WRONLY | O_CREAT | O_CLOEXEC | O_NOFOLLOW | flags, 0666);
+    if (fd == -1)
+        return err_set_sys(err, errno, "cannot write '%s'", path);
+    int rc = write_all(fd, bytes), sys = errno;
+    if (close(fd) == -1 && rc == 0) {
+        rc = -1;
+        sys = errno;
+    }
+    return rc == 0 ? 0 : err_set_sys(err, sys, "cannot write '%s'", path);
+}
+
+/* ---- before -----------------------------------------------------------------------------------
+ */
+
+static bool has_entries(const char *path)
+{
+    DIR *dir = opendir(path);
+    struct dirent *e;
+    bool any = false;
+    while (dir && !any && (e = readdir(dir)))
+        any = strcmp(e->d_name, ".") != 0 && strcmp(e->d_name, "..") != 0;
+    if (dir)
+        closedir(dir);
+    return any;
+}
+
+/* All but the errors of earlier attempts, unless the program has a checkpoint to go on from. */
+static int clear(const char *directory, struct err *err)
+{
+    AUTO_FREE char *checkpoint = fs_join(directory, "checkpoint");
+    if (has_entries(checkpoint))
+        return 0;
+    DIR *dir = opendir(directory);
+    if (!dir)
+        return err_set_sys(err, errno, "cannot read '%s'", directory);
+    struct strv names = {0};
+    struct dirent *e;
+    while ((e = readdir(dir)))
+        if (strcmp(e->d_name, ".") != 0 && strcmp(e->d_name, "..") != 0 &&
+            strncmp(e->d_name, "error_", 6) != 0)
+            strv_add(&names, e->d_name);
+    closedir(dir);
+    int rc = 0;
+    for (size_t i = 0; rc == 0 && i < names.count; i++) {
+        AUTO_FREE char *path = fs_join(directory, names.items[i]);
+        rc = fs_remove_tree(path, err);
+    }
+    strv_done(&names);
+    return rc;
+}
+
+static int make_directory(const char *directory, struct err *err)
+{
+    if (mkdir(directory, 0777) == 0)
+        return 0;
+    if (errno == EEXIST)
+        return clear(directory, err);
+    if (errno != ENOENT)
+        return err_set_sys(err, errno, "cannot make '%s'", directory);
+    return fs_mkdirs(directory, 0777, err);
+}
+
+int trial_files_begin(const char *directory, const char *group, const json_t *params,
+                      const json_t *options, const json_t *domains, usec_t wall, struct err *err)
+{
+    AUTO_BUF struct buf text = {0}, events = {0};
+    json_write(params, true, &text);
+    eventfile_begin(wall, &events);
+    eventfile_hparams_start(wall, group, options, domains, &events);
+    if (make_directory(directory, err) == -1 ||
+        write_file(directory, "params.json", O_TRUNC, buf_view(&text), err) == -1)
+        return -1;
+    return write_file(directory, TRIAL_EVENTS_FILE, O_TRUNC, buf_view(&events), err);
+}
+
+/* ---- after ------------------------------------------------------------------------------------
+ */
+
+static json_t *text_or_null(const char *s)
+{
+    return s && *s ? json_string(s) : json_null();
+}
+
+static void add_result(const struct store_trial *t, const json_t *metrics, struct buf *out)
+{
+    char started[CLOCK_ISO_SIZE], ended[CLOCK_ISO_SIZE];
+    clock_iso(t->started, started);
+    clock_iso(t->ended, ended);
+    json_auto_t *value = json_pack(
+        "{s:s, s:s?, s:i, s:i, s:i, s:o, s:s, s:s, s:f, s:f, s:f, s:I, s:o, s:o, s:O, s:o}",
+        "state", trial_state_name(t->state), "end", t->end, "exit_status", t->exit_status, "signal",
+        t->signal, "attempts", t->attempts, "message", text_or_null(t->message), "started", started,
+        "ended", ended, "seconds", (double)(t->ended - t->started) / (double)USEC_PER_SEC,
+        "user_seconds", (double)t->user_time / (double)USEC_PER_SEC, "system_seconds",
+        (double)t->system_time / (double)USEC_PER_SEC, "memory_peak", (json_int_t)t->memory_peak,
+        "host", text_or_null(t->host), "objective",
+        t->has_objective ? value_real(t->objective) : json_null(), "metrics", (json_t *)metrics,
+        "warning", text_or_null(t->warning));
+    json_write(value, true, out);
+}
+
+/* The last TRIAL_ERROR_TAIL bytes of the console. */
+static void add_console(const char *directory, struct buf *out)
+{
+    AUTO_FREE char *path = fs_join(directory, TRIAL_CONSOLE_FILE);
+    int fd = open(path, O_RDONLY | O_CLOEXEC);
+    struct stat st;
+    if (fd == -1)
+        return;
+    if (fstat(fd, &st) == 0 && st.st_size > 0) {
+        off_t from = st.st_size > TRIAL_ERROR_TAIL ? st.st_size - TRIAL_ERROR_TAIL : 0;
+        char block[8192];
+        ssize_t n;
+        if (from)
+            buf_addf(out, "[the last %d bytes of %s]\n", TRIAL_ERROR_TAIL, TRIAL_CONSOLE_FILE);
+        while ((n = pread(fd, block, sizeof block, from)) > 0) {
+            buf_add(out, block, (size_t)n);
+            from += n;
+        }
+    }
+    close(fd);
+}
+
+static int write_error(const char *directory, const struct store_trial *t, struct err *err)
+{
+    time_t at = (time_t)(t->ended / USEC_PER_SEC);
+    struct tm tm;
+    char date[32], name[80];
+    localtime_r(&at, &tm);
+    strftime(date, sizeof date, "%Y-%m-%d_%H-%M-%S", &tm);
+    snprintf(name, sizeof name, "error_%s_%d.txt", date, t->attempts);
+    AUTO_BUF struct buf text = {0};
+    buf_addf(&text, "attempt %d: %s", t->attempts, t->end);
+    if (t->signal)
+        buf_addf(&text, " by signal %d (%s)", t->signal, strsignal(t->signal));
+    else if (t->exit_status >= 0)
+        buf_addf(&text, " with status %d", t->exit_status);
+    if (t->message && *t->message)
+        buf_addf(&text, ": %s", t->message);
+    buf_addc(&text, '\n');
+    add_console(directory, &text);
+    return write_file(directory, name, O_TRUNC, buf_view(&text), err);
+}
+
+static enum eventfile_status status_of(enum trial_state s)
+{
+    return s == TRIAL_FAILURE ? EVENTFILE_FAILURE : EVENTFILE_SUCCESS;
+}
+
+int trial_files_end(const char *directory, const struct store_trial *t, const char *metric,
+                    const json_t *metrics, struct err *err)
+{
+    AUTO_BUF struct buf text = {0}, events = {0};
+    bool failed = t->state != TRIAL_SUCCESS && t->state != TRIAL_STOPPED;
+    if (failed && write_error(directory, t, err) == -1)
+        return -1;
+    if (t->state == TRIAL_PENDING)
+        return 0; /* to be tried again */
+    add_result(t, metrics, &text);
+    if (metric && t->has_objective && !json_object_get(metrics, metric))
+        eventfile_scalar(t->ended, 0, str_of(metric), t->objective, &events);
+    eventfile_hparams_end(t->ended, status_of(t->state), &events);
+    if (write_file(directory, "result.json", O_TRUNC, buf_view(&text), err) == -1)
+        return -1;
+    return write_file(directory, TRIAL_EVENTS_FILE, O_APPEND, buf_view(&events), err);
+}

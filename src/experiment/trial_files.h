@@ -1,0 +1,29 @@
+/* What flambe writes into a trial's directory:
+ *
+ *   params.json   the stage's parameters, for the program
+ *   console.out   its output, written by the engine
+ *   result.json   how it ended, what it used, its metrics
+ *   error_*.txt   of each attempt that failed: why, and the end of its output
+ *   checkpoint/   the program's own: where it left something there, the next attempt finds the
+ *                 directory as it is; else it begins in an empty one
+ *   events.out.tfevents.0.flambe   hyper-parameters and result, for TensorBoard */
+#ifndef FLAMBE_EXPERIMENT_TRIAL_FILES_H
+#define FLAMBE_EXPERIMENT_TRIAL_FILES_H
+
+#include "experiment/store.h"
+#include <jansson.h>
+
+#define TRIAL_EVENTS_FILE "events.out.tfevents.0.flambe"
+#define TRIAL_CONSOLE_FILE "console.out"
+#define TRIAL_ERROR_TAIL 65536 /* bytes of output kept in error_*.txt */
+
+/* Makes the directory, or clears it for the next attempt, and writes what stands there before the
+ * start. `options` are the hyper-parameters, `domains` as eventfile.h has them. */
+int trial_files_begin(const char *directory, const char *group, const json_t *params,
+                      const json_t *options, const json_t *domains, usec_t wall,
+                      struct err *err) MUST_CHECK;
+/* Writes what is known at the end. `metrics`: an object of each tag's last value. */
+int trial_files_end(const char *directory, const struct store_trial *t, const char *metric,
+                    const json_t *metrics, struct err *err) MUST_CHECK;
+
+#endif
