@@ -330,6 +330,8 @@ static void retired_trials_are_taken_or_dropped(void **state)
     assert_true(str_starts(str_of(r.path), ".earlier/1/train/"));
     AUTO_FREE char *before = store_retired_stage(s, "train");
     assert_string_equal(before, "{}");
+    g.id = 2;
+    good(store_put_stage(s, &g, &err));
     good(store_adopt(s, r.id, 2, 7, "new", &err));
     store_retired_done(&r);
     good(store_retire(s, &generation, &err)); /* a second one beside the first */
