@@ -53,7 +53,7 @@ static const char *state_style(enum stage_state s)
  */
 
 /* The time left stands in `left`, so that the column goes where nobody knows it. */
-static void add_stage(struct table *t, const struct driver_stage *g)
+static void add_stage(struct table *t, const struct driver_stage *g, bool over)
 {
     table_add(t, STYLE_BOLD, g->name);
     table_add(t, state_style(g->state), stage_state_name(g->state));
@@ -70,7 +70,7 @@ static void add_stage(struct table *t, const struct driver_stage *g)
     }
     table_add(t, STYLE_NONE, buf_text(&best));
     char span[CLOCK_SPAN_SIZE] = "";
-    if (g->time_left >= 0 && g->state == STAGE_RUNNING)
+    if (g->time_left >= 0 && g->state == STAGE_RUNNING && !over)
         clock_span(g->time_left / USEC_PER_SEC * USEC_PER_SEC, span);
     table_add(t, STYLE_NONE, span);
     table_add(t, STYLE_DIM, g->has_best ? g->best_name : "");
@@ -172,7 +172,7 @@ void run_table_render(const struct driver_status *s, usec_t elapsed, size_t widt
     for (size_t i = 0; i < s->count; i++) {
         if (hidden[i])
             continue;
-        add_stage(&t, &s->stages[i]);
+        add_stage(&t, &s->stages[i], elapsed < 0);
         shown++;
     }
     AUTO_STRV struct strv rows = {0};

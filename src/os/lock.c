@@ -32,9 +32,10 @@ static pid_t read_pid(int fd)
     return str_to_i64((struct str){text, digits}, 1, INT_MAX, &pid) ? (pid_t)pid : 0;
 }
 
+/* Whoever may read the directory may ask who is at work there. */
 int lock_take(const char *path, struct lock **out, struct err *err)
 {
-    int fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
+    int fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0644);
     if (fd < 0)
         return err_set_sys(err, errno, "cannot open the lock '%s'", path);
     struct flock lock = whole_file();

@@ -120,11 +120,11 @@ def test_status_of_a_run_that_did_not_end(sweep):
     lines = done.stdout.splitlines()
     assert lines[0] == "experiment 'sweep': interrupted: the run did not come to its end"
     assert lines[1] == "  results in out/output__sweep"
-    assert lines[2].split() == ["stage", "state", "pending", "running", "success", "failure", "best",
-                                "trial", "note"]
-    assert lines[4].split() == ["train", "running", "2", "1", "2", "1", "loss", "0.25", "lr=0.2_1"]
+    assert lines[2].split() == ["stage", "state", "pending", "success", "failure", "best", "trial",
+                                "note"]
+    assert lines[4].split() == ["train", "interrupted", "3", "2", "1", "loss", "0.25", "lr=0.2_1"]
     assert lines[5].split() == ["test", "pending", "<=6"]
-    assert "total: at most 8 pending, 1 running, 3 success, 1 failure\n" in done.stdout
+    assert "total: at most 9 pending, 3 success, 1 failure\n" in done.stdout
     assert "next: flambe results out/output__sweep\n" in done.stdout
     assert f"flambe {sweep.file}, which goes on where it ended\n" in done.stdout
 
@@ -148,6 +148,7 @@ def test_status_while_it_runs(sweep):
     done = sweep.flambe("status", "out")
     assert done.stdout.startswith("experiment 'sweep': running since 1970-01-01T00:16:40Z (")
     assert f", by process {child.pid}\n" in done.stdout
+    assert done.stdout.splitlines()[4].split()[:6] == ["train", "running", "2", "1", "2", "1"]
     assert "next: flambe logs out/output__sweep -f\n      flambe stop out/output__sweep\n" in done.stdout
 
 
@@ -224,7 +225,7 @@ def test_results_as_csv(sweep):
     assert table[2]["param.name"] == "a,b" and table[1]["param.name"] == "=1+1"
     assert '"=1+1"' in done.stdout
     assert table[2]["accuracy"] == "NaN" and table[2]["loss"] == "0.5"
-    assert table[3]["objective"] == "" and table[3]["state"] == "running"
+    assert table[3]["objective"] == "" and table[3]["state"] == "interrupted"
     assert table[4]["message"] == "boom" and table[4]["name"] == "lr=0.3_2"
     raw = subprocess.run([FLAMBE, "results", "out", "-o", "csv"], env=clean_env(sweep.home),
                          cwd=sweep.home, capture_output=True).stdout
@@ -390,7 +391,7 @@ def test_stop_waits_until_it_is_gone(sweep):
     done = sweep.flambe("stop", "sweep.yaml")
     assert done.returncode == 0, done.stderr
     assert child.wait(1) == 0 and (sweep.dir / "signals").read_text() == "1"
-    assert done.stdout == ("'sweep' is stopped: 8 pending, 1 running, 3 success, 1 failure\n"
+    assert done.stdout == ("'sweep' is stopped: 9 pending, 3 success, 1 failure\n"
                            "next: flambe sweep.yaml, which goes on\n")
     again = sweep.flambe("stop", "sweep.yaml")
     assert again.returncode == 0 and again.stdout.startswith("'sweep' is not running: ")
@@ -468,6 +469,7 @@ def on_terminal(sweep, *argv, size=(24, 100)):
 
 
 def test_results_fit_the_terminal_and_have_color(sweep):
+    sweep.hold()
     wide = on_terminal(sweep, "results", str(sweep.file.parent / "out"))
     assert "\x1b[32msuccess\x1b[0m" in wide and "\x1b[31mfailure\x1b[0m" in wide
     narrow = on_terminal(sweep, "results", str(sweep.dir), "--color", "never", size=(24, 50))
