@@ -9,14 +9,32 @@
 /* ---- numbers ----------------------------------------------------------------------------------
  */
 
+/* The next number of as many digits: "1.99e+00" becomes "2.00e+00". False where it has one more. */
+static bool count_up(char *text)
+{
+    char *p = strchr(text, 'e');
+    while (p > text) {
+        p--;
+        if (*p == '.')
+            continue;
+        if (*p != '9') {
+            ++*p;
+            return true;
+        }
+        *p = '0';
+    }
+    return false;
+}
+
 /* The shortest digits that read back as x, without the point; returns the decimal exponent of the
- * first. */
+ * first. Below a power of two the numbers lie twice as close as above it, so that the nearest
+ * decimal may read back as another number where the next one above does not. */
 static int shortest(double x, char digits[32])
 {
     char text[40];
     for (int precision = 0; precision <= 16; precision++) {
         snprintf(text, sizeof text, "%.*e", precision, x);
-        if (strtod(text, NULL) == x)
+        if (strtod(text, NULL) == x || (count_up(text) && strtod(text, NULL) == x))
             break;
     }
     size_t n = 0;

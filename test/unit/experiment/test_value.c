@@ -1,6 +1,7 @@
 /* Values as text: Python's own words for them, and words that a real shell gives back. */
 #include "base/mem.h"
 #include "experiment/value.h"
+#include "floats.h"
 #include <math.h>
 #include <setjmp.h>
 #include <stdarg.h>
@@ -12,6 +13,22 @@
 
 /* ---- Python's words ---------------------------------------------------------------------------
  */
+
+static void numbers_are_python_s(void **state)
+{
+    (void)state;
+    size_t wrong = 0;
+    assert_true(COUNT_OF(floats) >= 200);
+    for (size_t i = 0; i < COUNT_OF(floats); i++) {
+        AUTO_BUF struct buf text = {0};
+        value_float(floats[i].value, &text);
+        if (strcmp(buf_text(&text), floats[i].text) == 0)
+            continue;
+        print_message("%a is %s, not %s\n", floats[i].value, floats[i].text, buf_text(&text));
+        wrong++;
+    }
+    assert_int_equal(wrong, 0);
+}
 
 static void assert_text(json_t *value, const char *want)
 {
@@ -212,6 +229,7 @@ static void a_command_within_the_line_has_quotes_of_its_own(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(numbers_are_python_s),
         cmocka_unit_test(what_json_has_no_number_for_is_text),
         cmocka_unit_test(single_values_are_as_str_has_them),
         cmocka_unit_test(lists_and_maps_are_as_str_has_them),
