@@ -123,6 +123,30 @@ static void a_script_s_keywords_are_its_parameters(void **state)
     trial_tear_down(&t);
 }
 
+/* The results may lie below a directory whose name is no UTF-8. */
+static void paths_are_passed_on_as_bytes(void **state)
+{
+    (void)state;
+    struct trial t;
+    struct launch l;
+    struct launch_context c = context(nothing);
+    struct err err = {0};
+    trial_set_up(&t,
+                 "!Experiment\nname: x\nresources: {data: /}\npipeline:\n"
+                 "  a: !Script\n    script: m\n    outputs: {o: f}\n"
+                 "  s: !Script\n    script: m\n    args: [!@ data, !@ a.dir, !@ a.o]\n",
+                 "s", 0);
+    free(t.directories[0]);
+    free(t.resources[0]);
+    t.directories[0] = mem_dup("/\xff");
+    t.resources[0] = mem_dup("/\xfe");
+    assert_int_equal(launch_make(&t.values, &c, &l, &err), 0);
+    AUTO_FREE char *words = strv_join(&l.argv, "|");
+    assert_string_equal(words, "/py|-m|m|/\xfe|/\xff|/\xff/f");
+    launch_done(&l);
+    trial_tear_down(&t);
+}
+
 static void a_script_that_comes_to_nothing_is_refused(void **state)
 {
     (void)state;
@@ -339,6 +363,7 @@ int main(void)
         cmocka_unit_test(options_among_arguments_work),
         cmocka_unit_test(keywords_follow_in_the_file_s_order),
         cmocka_unit_test(a_script_s_keywords_are_its_parameters),
+        cmocka_unit_test(paths_are_passed_on_as_bytes),
         cmocka_unit_test(a_script_that_comes_to_nothing_is_refused),
         cmocka_unit_test(a_command_s_words_have_places),
         cmocka_unit_test(braces_that_are_no_places_stay),
