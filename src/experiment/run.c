@@ -1,6 +1,7 @@
 /* See run.h. */
 #include "experiment/run.h"
 #include "base/mem.h"
+#include "experiment/value.h"
 #include "os/fs.h"
 #include <dirent.h>
 #include <errno.h>
@@ -273,8 +274,7 @@ static void write_drawn(const struct choice *c, struct buf *out)
         if (c->whole)
             buf_addf(out, "%lld", (long long)c->numbers[i].integer);
         else
-            buf_addf(out, "%.17g%s", c->numbers[i].real,
-                     c->numbers[i].real == (double)(long long)c->numbers[i].real ? ".0" : "");
+            value_float(c->numbers[i].real, out);
     }
     buf_addc(out, ']');
 }
