@@ -1,6 +1,7 @@
 /* See run.h. */
 #include "experiment/run.h"
 #include "base/mem.h"
+#include "experiment/value.h"
 #include "os/fs.h"
 #include <dirent.h>
 #include <errno.h>
@@ -45,7 +46,8 @@ static int look(const char *directory, enum holding *out, struct err *err)
     return 0;
 }
 
-/* All but the lock, which is held. */
+/* All but the lock, which is held. The state goes last: what is left of a removal that was cut
+ * short is still known for flambe's. */
 static int clear(const char *directory, struct err *err)
 {
     DIR *dir = opendir(directory);
@@ -55,9 +57,10 @@ static int clear(const char *directory, struct err *err)
     struct dirent *e;
     while ((e = readdir(dir)))
         if (strcmp(e->d_name, ".") != 0 && strcmp(e->d_name, "..") != 0 &&
-            strcmp(e->d_name, RUN_LOCK_FILE) != 0)
+            strcmp(e->d_name, RUN_LOCK_FILE) != 0 && strcmp(e->d_name, STORE_FILE) != 0)
             strv_add(&names, e->d_name);
     closedir(dir);
+    strv_add(&names, STORE_FILE);
     int rc = 0;
     for (size_t i = 0; rc == 0 && i < names.count; i++) {
         AUTO_FREE char *path = fs_join(directory, names.items[i]);
@@ -273,8 +276,7 @@ static void write_drawn(const struct choice *c, struct buf *out)
         if (c->whole)
             buf_addf(out, "%lld", (long long)c->numbers[i].integer);
         else
-            buf_addf(out, "%.17g%s", c->numbers[i].real,
-                     c->numbers[i].real == (double)(long long)c->numbers[i].real ? ".0" : "");
+            value_float(c->numbers[i].real, out);
     }
     buf_addc(out, ']');
 }

@@ -122,9 +122,16 @@ int trial_files_add_events(const char *directory, struct buf *events, struct err
 /* ---- after ------------------------------------------------------------------------------------
  */
 
+/* A message may be cut within a letter, and a file's name be any bytes. */
 static json_t *text_or_null(const char *s)
 {
-    return s && *s ? json_string(s) : json_null();
+    if (!s || !*s)
+        return json_null();
+    AUTO_FREE char *text = mem_dup(s);
+    size_t bad;
+    while (!str_is_utf8(str_of(text), &bad))
+        text[bad] = '?';
+    return json_string(text);
 }
 
 static void add_result(const struct store_trial *t, const json_t *metrics, struct buf *out)
