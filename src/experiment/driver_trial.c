@@ -164,8 +164,8 @@ static char *make_fingerprint(struct beginning *b, struct err *err)
     return fingerprint_make(d->fingerprints, &marked, &b->context, b->c->params, err);
 }
 
-/* The row as it is from now on. */
-static void fill_row(struct beginning *b, char *fingerprint, struct store_trial *t)
+/* The row as it is from now on. Takes the texts. */
+static void fill_row(struct beginning *b, char *fingerprint, char *params, struct store_trial *t)
 {
     struct stage_run *s = b->s;
     *t = b->c->row;
@@ -182,7 +182,7 @@ static void fill_row(struct beginning *b, char *fingerprint, struct store_trial 
     free(t->warning);
     t->end = t->message = t->host = t->gpus = t->warning = NULL;
     t->name = mem_dup(b->c->name);
-    t->params = json_dumps(b->c->params, JSON_COMPACT);
+    t->params = params;
     t->fingerprint = fingerprint;
     if (s->searched && !t->draw) {
         json_auto_t *draw =
@@ -263,14 +263,15 @@ int trial_begin(struct stage_run *s, struct candidate *c, struct err *err)
     char *fingerprint = make_fingerprint(&b, err);
     if (!fingerprint)
         return -1;
-    AUTO_FREE char *params = json_dumps(c->params, JSON_COMPACT);
+    char *params = json_dumps(c->params, JSON_COMPACT);
     bool taken;
     if (take_earlier(s, c, fingerprint, params, &taken, err) == -1 || taken) {
         free(fingerprint);
+        free(params);
         return taken ? 0 : -1;
     }
     struct store_trial t;
-    fill_row(&b, fingerprint, &t);
+    fill_row(&b, fingerprint, params, &t);
     int rc = start(&b, &t, err);
     store_trial_done(&t);
     return rc;

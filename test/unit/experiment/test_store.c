@@ -257,6 +257,9 @@ static void a_trial_comes_back_as_it_went(void **state)
     store_trial_done(&have);
     assert_int_equal(store_trial(s, 2, 8, &have, &err), -1);
     assert_int_equal(err.code, ERR_NOT_FOUND);
+    t.number = 8; /* a row has its place for good */
+    assert_int_equal(store_put_trial(s, &t, &err), -1);
+    assert_int_equal(err.code, ERR_INTERNAL);
     store_close(s);
 }
 
