@@ -38,7 +38,8 @@ struct image {
     int digit;
 };
 
-/* ---- random numbers: the same on every machine ------------------------------------------------ */
+/* ---- random numbers: the same on every machine ------------------------------------------------
+ */
 
 static uint64_t random_bits(uint64_t *state) /* splitmix64 */
 {
@@ -59,7 +60,8 @@ static double normal(uint64_t *state)
     return radius * cos(between(state, 0, 2 * acos(-1)));
 }
 
-/* ---- data ------------------------------------------------------------------------------------- */
+/* ---- data -------------------------------------------------------------------------------------
+ */
 
 static double font_point(int digit, int x, int y)
 {
@@ -93,7 +95,8 @@ static void draw(uint64_t *state, struct image *out)
         }
 }
 
-/* ---- the network ------------------------------------------------------------------------------ */
+/* ---- the network ------------------------------------------------------------------------------
+ */
 
 struct layer {
     int in, out;
@@ -225,14 +228,15 @@ static double validate(const struct layer *net, const struct image *images, doub
     return (double)right / VALID;
 }
 
-/* ---- metrics and checkpoints ------------------------------------------------------------------ */
+/* ---- metrics and checkpoints ------------------------------------------------------------------
+ */
 
 static void report(const struct progress *at, double train_loss, double loss, double accuracy)
 {
     const char *path = getenv("FLAMBE_METRICS");
     FILE *f = path ? fopen(path, "a") : NULL;
-    printf("epoch %2d  loss %.4f  validation loss %.4f  accuracy %.3f\n", at->epoch, train_loss, loss,
-           accuracy);
+    printf("epoch %2d  loss %.4f  validation loss %.4f  accuracy %.3f\n", at->epoch, train_loss,
+           loss, accuracy);
     fflush(stdout);
     if (!f)
         return;
@@ -258,8 +262,10 @@ static void keep(const struct progress *at, const struct layer *net)
         return;
     int ok = fwrite(at, sizeof *at, 1, f) == 1;
     for (int i = 0; i < 2; i++) {
-        ok = ok && fwrite(net[i].weight, sizeof(float), layer_size(&net[i]), f) == layer_size(&net[i]);
-        ok = ok && fwrite(net[i].speed, sizeof(float), layer_size(&net[i]), f) == layer_size(&net[i]);
+        ok = ok &&
+             fwrite(net[i].weight, sizeof(float), layer_size(&net[i]), f) == layer_size(&net[i]);
+        ok = ok &&
+             fwrite(net[i].speed, sizeof(float), layer_size(&net[i]), f) == layer_size(&net[i]);
     }
     if (fclose(f) == 0 && ok)
         rename(beside, path);
@@ -277,8 +283,10 @@ static void go_on(struct progress *at, struct layer *net)
         return;
     int ok = fread(&was, sizeof was, 1, f) == 1 && was.hidden == at->hidden;
     for (int i = 0; ok && i < 2; i++) {
-        ok = ok && fread(net[i].weight, sizeof(float), layer_size(&net[i]), f) == layer_size(&net[i]);
-        ok = ok && fread(net[i].speed, sizeof(float), layer_size(&net[i]), f) == layer_size(&net[i]);
+        ok = ok &&
+             fread(net[i].weight, sizeof(float), layer_size(&net[i]), f) == layer_size(&net[i]);
+        ok =
+            ok && fread(net[i].speed, sizeof(float), layer_size(&net[i]), f) == layer_size(&net[i]);
     }
     fclose(f);
     if (!ok) {

@@ -7,7 +7,9 @@ import statistics
 
 import pytest
 
-from conftest import FLAMBE, ROOT, clean_env, run
+from conftest import BUILD, FLAMBE, ROOT, clean_env, run
+
+EVENTS = str(BUILD / "test/conformance/events_tool")
 
 
 @pytest.fixture
@@ -61,6 +63,11 @@ def test_digits_are_learned(example):
     best = place / "flambe-output/output__digits/train" / trials[0]["name"]
     losses = curve(best, "val_loss")
     assert len(losses) == 6 and losses[-1] < losses[0] / 2
+    # TensorBoard reads no JSON lines: it finds the same curves in an event file.
+    events = run([EVENTS, "read", str(best / "events.out.tfevents.0.flambe")], clean_env(place), check=True)
+    points = [line.split("\t") for line in events.stdout.splitlines()]
+    shown = {int(step): float(value) for tag, step, _, value in points if tag == "val_loss"}
+    assert shown == pytest.approx(dict(enumerate(losses, 1)), rel=1e-6)
 
 
 def test_digits_go_on_from_their_checkpoints(example):
