@@ -451,7 +451,7 @@ static int end(struct driver *d, struct running *r, const struct engine_result *
         warn_about(r, "it reported no '%s'", s->stage->objective.metric);
     int rc = result->end == ENGINE_STOPPED && r->t.state == TRIAL_PENDING
                  ? 0
-                 : trial_files_end(r->directory, &r->t, metrics, err);
+                 : trial_files_end(r->directory, &r->t, s->stage->objective.metric, metrics, err);
     json_decref(metrics);
     if (rc == -1 || keep_end(r, err) == -1 || tell_search(r, err) == -1)
         return -1;

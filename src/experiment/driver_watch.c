@@ -3,21 +3,16 @@
 #include "base/json.h"
 #include "base/mem.h"
 #include "experiment/driver_priv.h"
-#include "experiment/eventfile.h"
-#include "experiment/trial_files.h"
 #include "experiment/value.h"
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
-
-#define EVENTS_AT_ONCE ((size_t)1 << 20) /* bytes for the event file, gathered before a write */
 
 struct watch {
     struct driver *d;
     struct running *r;
     struct err *err;
     bool failed;
-    struct buf events; /* for the trial's event file */
 };
 
 /* ---- points -----------------------------------------------------------------------------------
@@ -83,25 +78,6 @@ static void on_point(void *ctx, struct str tag, int64_t step, usec_t wall, doubl
         report(w, step, value);
 }
 
-static void write_events(struct watch *w)
-{
-    if (w->events.len && !w->failed &&
-        trial_files_add_events(w->r->directory, buf_view(&w->events), w->err) == -1)
-        w->failed = true;
-    buf_clear(&w->events);
-}
-
-/* TensorBoard reads no JSON lines. */
-static void on_line(void *ctx, struct str tag, int64_t step, usec_t wall, double value)
-{
-    struct watch *w = ctx;
-    if (!wall)
-        wall = clock_wall(loop_clock(w->d->o.loop));
-    eventfile_scalar(wall, step, tag, value, &w->events);
-    if (w->events.len >= EVENTS_AT_ONCE)
-        write_events(w);
-}
-
 static void on_purge(void *ctx, int64_t step)
 {
     struct watch *w = ctx;
@@ -119,11 +95,9 @@ static void on_damage(void *ctx, const char *what)
 
 int watch_poll(struct driver *d, struct running *r, bool final, struct err *err)
 {
-    struct watch w = {.d = d, .r = r, .err = err};
-    struct metrics_sink sink = {on_point, on_purge, on_damage, &w, on_line};
+    struct watch w = {d, r, err, false};
+    struct metrics_sink sink = {on_point, on_purge, on_damage, &w};
     metrics_reader_poll(r->reader, final, &sink);
-    write_events(&w);
-    buf_done(&w.events);
     return w.failed ? -1 : 0;
 }
 

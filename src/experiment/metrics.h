@@ -34,9 +34,6 @@ struct metrics_sink {
      * Once for each trouble; without control characters. */
     void (*damage)(void *ctx, const char *what);
     void *ctx;
-    /* A number of the JSON lines, right before point() has it: no reader of event files finds it.
-     * May be NULL. */
-    void (*line)(void *ctx, struct str tag, int64_t step, usec_t wall, double value);
 };
 
 struct metrics_reader;

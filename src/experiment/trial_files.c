@@ -182,13 +182,8 @@ static enum eventfile_status status_of(enum trial_state s)
     return s == TRIAL_FAILURE ? EVENTFILE_FAILURE : EVENTFILE_SUCCESS;
 }
 
-int trial_files_add_events(const char *directory, struct str events, struct err *err)
-{
-    return write_file(directory, TRIAL_EVENTS_FILE, O_APPEND, events, err);
-}
-
-int trial_files_end(const char *directory, const struct store_trial *t, const json_t *metrics,
-                    struct err *err)
+int trial_files_end(const char *directory, const struct store_trial *t, const char *metric,
+                    const json_t *metrics, struct err *err)
 {
     AUTO_BUF struct buf text = {0}, events = {0};
     bool failed = t->state != TRIAL_SUCCESS && t->state != TRIAL_STOPPED;
@@ -197,8 +192,10 @@ int trial_files_end(const char *directory, const struct store_trial *t, const js
     if (t->state == TRIAL_PENDING)
         return 0; /* to be tried again */
     add_result(t, metrics, &text);
+    if (metric && t->has_objective && !json_object_get(metrics, metric))
+        eventfile_scalar(t->ended, 0, str_of(metric), t->objective, &events);
     eventfile_hparams_end(t->ended, status_of(t->state), &events);
     if (write_file(directory, "result.json", O_TRUNC, buf_view(&text), err) == -1)
         return -1;
-    return trial_files_add_events(directory, buf_view(&events), err);
+    return write_file(directory, TRIAL_EVENTS_FILE, O_APPEND, buf_view(&events), err);
 }

@@ -112,28 +112,6 @@ static void expect_soon(const char *want)
     assert_string_equal(buf_text(&notes), want);
 }
 
-static void note_line(void *ctx, struct str tag, int64_t step, usec_t wall, double value)
-{
-    (void)wall;
-    buf_addf(ctx, "%.*s %lld %g\n", STR_FMT(tag), (long long)step, value);
-}
-
-static void json_lines_are_told_apart(void **state)
-{
-    (void)state;
-    AUTO_BUF struct buf lines = {0};
-    struct metrics_sink both = sink;
-    both.ctx = &lines;
-    both.line = note_line;
-    buf_clear(&notes);
-    append_scalar("events.out.tfevents.1", "loss", 0, 0.5);
-    append(METRICS_FILE, "{\"step\": 3, \"acc\": 0.75}\n");
-    metrics_reader_poll(reader, true, &both);
-    assert_string_equal(buf_text(&lines), "acc 3 0.75\n");
-    assert_non_null(strstr(buf_text(&notes), "loss 0 0.5\n"));
-    assert_non_null(strstr(buf_text(&notes), "acc 3 0.75\n"));
-}
-
 /* ---- event files -------------------------------------------------------------------------- */
 
 static void a_file_that_grows(void **state)
@@ -535,7 +513,6 @@ static void many_tags(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        TEST(json_lines_are_told_apart),
         TEST(a_file_that_grows),
         TEST(nothing_is_there),
         TEST(more_than_a_chunk),
