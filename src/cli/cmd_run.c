@@ -411,7 +411,9 @@ static int work(struct job *j, struct err *err)
         run_write_resolved(&j->run, &j->experiment, buf_view(&j->text), err) == -1)
         return -1;
     make_env(j);
-    j->view = run_view_new(j->cli, clock_system(), j->run.directory);
+    AUTO_FREE char *shown = run_directory(j->experiment.save_path, j->experiment.name);
+    j->view =
+        run_view_new(j->cli, clock_system(), strncmp(shown, "./", 2) == 0 ? shown + 2 : shown);
     return drive(j, err);
 }
 

@@ -341,8 +341,19 @@ static void abandon(struct driver *d)
         trial_drop(d, d->running);
 }
 
+/* So that whoever looks sees the stages to come too. */
+static int put_stages(struct driver *d, struct err *err)
+{
+    for (size_t i = 0; i < d->count; i++)
+        if (stage_put(&d->stages[i], STAGE_PENDING, err) == -1)
+            return -1;
+    return store_commit(d->o.store, err);
+}
+
 static int run_all(struct driver *d, struct err *err)
 {
+    if (put_stages(d, err) == -1)
+        return -1;
     for (size_t i = 0; i < d->count; i++) {
         struct stage_run *s = &d->stages[i];
         if (stage_open(s, err) == -1)

@@ -484,6 +484,7 @@ int stage_put(struct stage_run *s, enum stage_state state, struct err *err)
                               .name = s->stage->name,
                               .state = state,
                               .planned = s->planned,
+                              .at_most = !s->open && s->plan->at_most,
                               .metric = s->stage->objective.metric,
                               .maximize = s->stage->objective.maximize,
                               .best = s->stage->objective.best};

@@ -294,7 +294,7 @@ static struct verdict judge(const struct driver *d, const struct running *r,
                                         : (struct verdict){TRIAL_FAILURE, true, false};
     case ENGINE_STOPPED:
         if (r->early)
-            return (struct verdict){TRIAL_STOPPED, false, false};
+            return (struct verdict){r->whole ? TRIAL_SUCCESS : TRIAL_STOPPED, false, false};
         /* Whoever stopped it in an earlier process did not get to say why. */
         return d->stop || recovered ? (struct verdict){TRIAL_PENDING, false, false}
                                     : (struct verdict){TRIAL_FAILURE, true, false};
@@ -451,7 +451,7 @@ static int end(struct driver *d, struct running *r, const struct engine_result *
         warn_about(r, "it reported no '%s'", s->stage->objective.metric);
     int rc = result->end == ENGINE_STOPPED && r->t.state == TRIAL_PENDING
                  ? 0
-                 : trial_files_end(r->directory, &r->t, s->stage->objective.metric, metrics, err);
+                 : trial_files_end(r->directory, &r->t, metrics, err);
     json_decref(metrics);
     if (rc == -1 || keep_end(r, err) == -1 || tell_search(r, err) == -1)
         return -1;

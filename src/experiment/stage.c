@@ -60,7 +60,7 @@ static const struct schema_key script_keys[] = {
      .offset = AT(kwargs)},
     {.name = "output_dir_arg",
      .type = SCHEMA_STRING,
-     .pattern = "^[^-=[:space:]][^=[:space:]]*$",
+     .pattern = "^[^-= \t\r\n][^= \t\r\n]*$",
      .pattern_help = "the argument's name without '--'",
      .help = "The argument that gets the trial's directory, as '--NAME DIRECTORY'",
      .offset = AT(output_dir_arg)},

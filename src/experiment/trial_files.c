@@ -15,6 +15,8 @@
 #include <time.h>
 #include <unistd.h>
 
+#define OBJECTIVE_TAG "objective" /* in the event file; a trial's own metric of this name stays */
+
 static int write_all(int fd, struct str bytes)
 {
     while (bytes.n) {
@@ -108,6 +110,15 @@ int trial_files_begin(const char *directory, const char *group, const json_t *pa
     return write_file(directory, TRIAL_EVENTS_FILE, O_TRUNC, buf_view(&events), err);
 }
 
+int trial_files_add_events(const char *directory, struct buf *events, struct err *err)
+{
+    if (events->len == 0)
+        return 0;
+    int rc = write_file(directory, TRIAL_EVENTS_FILE, O_APPEND, buf_view(events), err);
+    buf_clear(events);
+    return rc;
+}
+
 /* ---- after ------------------------------------------------------------------------------------
  */
 
@@ -182,8 +193,8 @@ static enum eventfile_status status_of(enum trial_state s)
     return s == TRIAL_FAILURE ? EVENTFILE_FAILURE : EVENTFILE_SUCCESS;
 }
 
-int trial_files_end(const char *directory, const struct store_trial *t, const char *metric,
-                    const json_t *metrics, struct err *err)
+int trial_files_end(const char *directory, const struct store_trial *t, const json_t *metrics,
+                    struct err *err)
 {
     AUTO_BUF struct buf text = {0}, events = {0};
     bool failed = t->state != TRIAL_SUCCESS && t->state != TRIAL_STOPPED;
@@ -192,10 +203,10 @@ int trial_files_end(const char *directory, const struct store_trial *t, const ch
     if (t->state == TRIAL_PENDING)
         return 0; /* to be tried again */
     add_result(t, metrics, &text);
-    if (metric && t->has_objective && !json_object_get(metrics, metric))
-        eventfile_scalar(t->ended, 0, str_of(metric), t->objective, &events);
+    if (t->has_objective && !json_object_get(metrics, OBJECTIVE_TAG))
+        eventfile_scalar(t->ended, 0, STR(OBJECTIVE_TAG), t->objective, &events);
     eventfile_hparams_end(t->ended, status_of(t->state), &events);
     if (write_file(directory, "result.json", O_TRUNC, buf_view(&text), err) == -1)
         return -1;
-    return write_file(directory, TRIAL_EVENTS_FILE, O_APPEND, buf_view(&events), err);
+    return trial_files_add_events(directory, &events, err);
 }
