@@ -117,7 +117,9 @@ def test_the_pipeline_tests_the_best_two(example):
             assert losses[-1] < losses[0]
     # What has changed runs again, and what builds on it, and nothing else.
     (place / "evaluate.py").write_text((place / "evaluate.py").read_text() + "print('changed')\n")
-    flambe(place, "experiment.yaml", "--reuse")
+    said = flambe(place, "experiment.yaml", "--reuse")
+    best = trained[0]["name"]
+    assert f"best of train: valid/loss {trained[0]['objective']:.6g} of {best}" in said
     assert rows(place, stage="train") == trained, "with their times"
     assert flambe(place, "logs", "experiment.yaml", "evaluate").count("changed") == 2
 
