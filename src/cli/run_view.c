@@ -4,6 +4,7 @@
 #include "base/mem.h"
 #include "cli/results.h"
 #include "cli/text.h"
+#include "engine/engine.h"
 #include <locale.h>
 #include <stdlib.h>
 #include <string.h>
@@ -55,9 +56,11 @@ static void say(struct run_view *v, const char *text)
 /* "exit status 3", "signal 9", "time limit": how it ended, with its message. */
 static void add_end(const struct store_trial *t, struct buf *out)
 {
-    if (t->signal)
+    bool by_itself = !t->end || strcmp(t->end, engine_end_name(ENGINE_EXITED)) == 0 ||
+                     strcmp(t->end, engine_end_name(ENGINE_SIGNALLED)) == 0;
+    if (by_itself && t->signal)
         buf_addf(out, "signal %d", t->signal);
-    else if (t->exit_status > 0)
+    else if (by_itself && t->exit_status > 0)
         buf_addf(out, "exit status %d", t->exit_status);
     else
         buf_adds(out, t->end ? t->end : "failed");

@@ -73,6 +73,24 @@ static struct running *add_running(struct stage_run *s, struct store_trial *t)
     return r;
 }
 
+static bool is_better(const struct stage_run *s, double value)
+{
+    if (!s->has_best)
+        return true;
+    return s->stage->objective.maximize ? value > s->best : value < s->best;
+}
+
+static void note_best(struct stage_run *s, const struct store_trial *t)
+{
+    bool result = t->state == TRIAL_SUCCESS || t->state == TRIAL_STOPPED;
+    if (!result || !t->has_objective || !is_better(s, t->objective))
+        return;
+    s->has_best = true;
+    s->best = t->objective;
+    free(s->best_name);
+    s->best_name = mem_dup(t->name);
+}
+
 /* ---- taken from the earlier run ---------------------------------------------------------------
  */
 
@@ -111,6 +129,7 @@ static int adopt(struct stage_run *s, struct candidate *c, const struct store_re
         return -1;
     s->counts[t.state]++;
     s->taken++;
+    note_best(s, &t);
     store_trial_done(&t);
     return 0;
 }
@@ -367,13 +386,6 @@ static void fill_end(struct running *r, const struct engine_result *result, cons
                    (unsigned long long)result->console_dropped);
 }
 
-static bool is_better(const struct stage_run *s, double value)
-{
-    if (!s->has_best)
-        return true;
-    return s->stage->objective.maximize ? value > s->best : value < s->best;
-}
-
 static void note_result(struct running *r)
 {
     struct stage_run *s = r->stage;
@@ -382,13 +394,7 @@ static void note_result(struct running *r)
         s->spent += t->ended - t->started;
         s->spent_count++;
     }
-    bool result = t->state == TRIAL_SUCCESS || t->state == TRIAL_STOPPED;
-    if (!result || !t->has_objective || !is_better(s, t->objective))
-        return;
-    s->has_best = true;
-    s->best = t->objective;
-    free(s->best_name);
-    s->best_name = mem_dup(t->name);
+    note_best(s, t);
 }
 
 static int tell_search(struct running *r, struct err *err)

@@ -248,6 +248,8 @@ static void plain_lines(void **state)
                    &(struct driver_event){
                        .kind = DRIVER_TRIAL_ENDED, .stage = 1, .trial = &bad, .again = true},
                    &s);
+    bad.end = (char *)"time limit"; /* by a signal, too, but that is not why */
+    tell(v, &s, DRIVER_TRIAL_ENDED, &bad, NULL);
     tell(v, &s, DRIVER_WARNING, NULL, "an event file is damaged");
     for (int i = 0; i < 25; i++) {
         w.mono += USEC_PER_SEC;
@@ -263,6 +265,7 @@ static void plain_lines(void **state)
         "out/output__x/train/lr=2_1/console.out\n"
         "train/lr=1_0: success, objective 0.5\n"
         "train/lr=2_1: it is tried again (signal 9): see out/output__x/train/lr=2_1/console.out\n"
+        "train/lr=2_1: failure (time limit): see out/output__x/train/lr=2_1/console.out\n"
         "flambe: warning: an event file is damaged\n"
         "16 pending, 2 running, 6 success, 1 failure (10 s, about 3 min 20 s left)\n"
         "16 pending, 2 running, 6 success, 1 failure (20 s, about 3 min 20 s left)\n"
