@@ -74,11 +74,11 @@ static struct store_trial ended(enum trial_state state)
                                 .memory_peak = 4096};
 }
 
-static void end(struct place *p, const struct store_trial *t, const char *metric)
+static void end(struct place *p, const struct store_trial *t)
 {
     AUTO_FREE char *directory = directory_of(p);
     json_auto_t *metrics = json_pack("{s:f}", "loss", 0.25);
-    good(trial_files_end(directory, t, metric, metrics, &err));
+    good(trial_files_end(directory, t, metrics, &err));
 }
 
 /* The one file that begins with "error_"; the caller frees its text. NULL where there is none. */
@@ -207,7 +207,7 @@ static void a_success_leaves_its_result(void **state)
     t.has_objective = true;
     t.objective = 0.25;
     t.host = (char *)"node1";
-    end(p, &t, "loss");
+    end(p, &t);
     json_auto_t *r = result_of(p);
     assert_string_equal(json_text(r, "state"), "success");
     assert_string_equal(json_text(r, "end"), "exited");
@@ -233,7 +233,7 @@ static void a_failure_leaves_its_error_too(void **state)
     put(p, TRIAL_CONSOLE_FILE, "Traceback\nValueError: x\n");
     struct store_trial t = ended(TRIAL_FAILURE);
     t.exit_status = 3;
-    end(p, &t, NULL);
+    end(p, &t);
     json_auto_t *r = result_of(p);
     assert_string_equal(json_text(r, "state"), "failure");
     assert_int_equal(json_integer_value(json_object_get(r, "exit_status")), 3);
@@ -253,7 +253,7 @@ static void a_signal_and_a_message_are_said(void **state)
     t.exit_status = -1;
     t.signal = SIGKILL;
     t.message = (char *)"the kernel's";
-    end(p, &t, NULL);
+    end(p, &t);
     AUTO_FREE char *text = error_text(p, NULL);
     assert_string_equal(text, "attempt 2: signalled by signal 9 (Killed): the kernel's\n");
 }
@@ -267,7 +267,7 @@ static void only_the_output_s_end_is_kept(void **state)
         buf_addf(&console, "line %06d\n", i);
     put(p, TRIAL_CONSOLE_FILE, buf_text(&console));
     struct store_trial t = ended(TRIAL_FAILURE);
-    end(p, &t, NULL);
+    end(p, &t);
     AUTO_FREE char *text = error_text(p, NULL);
     assert_true(str_ends(str_of(text), "line 019999\n"));
     const char *note = strstr(text, "[the last 65536 bytes of console.out]\n");
@@ -280,7 +280,7 @@ static void one_to_be_tried_again_has_no_result_yet(void **state)
     struct place *p = *state;
     begin(p);
     struct store_trial t = ended(TRIAL_PENDING);
-    end(p, &t, NULL);
+    end(p, &t);
     assert_false(has(p, "result.json"));
     AUTO_FREE char *text = error_text(p, NULL);
     assert_non_null(text);
@@ -292,7 +292,7 @@ static void one_that_was_stopped_early_has_a_result_and_no_error(void **state)
     begin(p);
     struct store_trial t = ended(TRIAL_STOPPED);
     t.end = (char *)"stopped";
-    end(p, &t, NULL);
+    end(p, &t);
     json_auto_t *r = result_of(p);
     assert_string_equal(json_text(r, "state"), "stopped");
     assert_null(error_text(p, NULL));
@@ -307,7 +307,7 @@ static void what_is_no_utf8_costs_no_result(void **state)
     t.message = (char *)"cannot start 'caf\xc3";
     t.warning = (char *)"\xff.tfevents: damaged";
     t.host = (char *)"h\xff";
-    end(p, &t, NULL);
+    end(p, &t);
     json_auto_t *r = result_of(p);
     assert_string_equal(json_text(r, "state"), "failure");
     assert_non_null(strstr(json_text(r, "message"), "cannot start 'caf"));
@@ -321,7 +321,7 @@ static void numbers_that_json_has_not_are_text(void **state)
     struct store_trial t = ended(TRIAL_SUCCESS);
     t.has_objective = true;
     t.objective = __builtin_inf();
-    end(p, &t, "loss");
+    end(p, &t);
     json_auto_t *r = result_of(p);
     assert_string_equal(json_text(r, "objective"), "inf");
 }
@@ -344,14 +344,14 @@ static void the_event_file_can_be_read(void **state)
     t.has_objective = true;
     t.objective = 0.5;
     begin(p);
-    end(p, &t, "acc"); /* which no program's event file has */
+    end(p, &t);
     AUTO_BUF struct buf bytes = {0}, said = {0};
     good(fs_read(path, 1 << 20, &bytes, &err));
     struct eventfile_reader *r = eventfile_reader_new();
     struct eventfile_sink sink = {note_scalar, NULL, &said};
     good(eventfile_reader_add(r, buf_view(&bytes), &sink, &err));
     eventfile_reader_free(r);
-    assert_string_equal(buf_text(&said), "acc@0=0.5;");
+    assert_string_equal(buf_text(&said), "objective@0=0.5;");
     assert_non_null(memmem(bytes.data, bytes.len, "_hparams_/session_start_info", 28));
     assert_non_null(memmem(bytes.data, bytes.len, "_hparams_/session_end_info", 26));
     assert_non_null(memmem(bytes.data, bytes.len, "stage/x=1_0", 11));
