@@ -104,8 +104,9 @@ static int open_run(struct job *j, struct err *err)
     if (run_open(j->loop, &o, &j->run, err) == 0)
         return 0;
     AUTO_FREE char *directory = run_directory(o.save_path, o.name);
+    AUTO_FREE char *state = fs_join(directory, STORE_FILE);
     struct err *why = err;
-    if (why && why->code == ERR_EXISTS && opt->force == false) {
+    if (why && why->code == ERR_EXISTS && fs_exists(state)) {
         cli_hint(j->cli, "flambe results %s   to see them", directory);
         cli_hint(j->cli, "flambe %s --reuse   to run what has changed, and keep the rest", j->path);
         cli_hint(j->cli, "flambe %s --force   to remove them and begin anew", j->path);
@@ -418,12 +419,12 @@ static int work(struct job *j, struct err *err)
 }
 
 /* What 'flambe status -o json' would say, and the error beside it. */
-static void say_json(struct job *j, const struct err *why)
+static void say_json(struct job *j, const char *directory, const struct err *why)
 {
     struct results r;
     struct results_state state;
     json_t *value = NULL;
-    if (!j->cli->json || !j->view || results_open(j->cli, j->run.directory, &r, NULL) == -1)
+    if (!j->cli->json || !j->view || !directory || results_open(j->cli, directory, &r, NULL) == -1)
         return;
     if (results_state(&r, &state, NULL) == 0 && results_json(&r, &state, &value, NULL) == 0) {
         if (why)
@@ -441,13 +442,14 @@ static int run(struct cli *cli, struct err *err)
     loop_catch_signals(j.loop, NULL, NULL);
     j.machine = machine_here(j.loop);
     int rc = work(&j, &why);
-    say_json(&j, rc == -1 ? &why : NULL);
+    AUTO_FREE char *directory = j.run.directory ? mem_dup(j.run.directory) : NULL;
     engine_free(j.engine);
+    run_close(&j.run); /* what is said next is that nothing runs */
+    say_json(&j, directory, rc == -1 ? &why : NULL);
     run_view_free(j.view);
     experiment_plan_done(&j.plan);
     if (j.loaded)
         experiment_done(&j.experiment);
-    run_close(&j.run);
     extensions_done(&j.extensions);
     machine_done(&j.machine);
     strv_done(&j.resources);

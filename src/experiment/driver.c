@@ -341,19 +341,22 @@ static void abandon(struct driver *d)
         trial_drop(d, d->running);
 }
 
-/* So that whoever looks sees the stages to come too. */
+/* Whoever looks at the results sees all stages from the start. */
 static int put_stages(struct driver *d, struct err *err)
 {
-    for (size_t i = 0; i < d->count; i++)
+    struct store_stage *rows;
+    size_t count;
+    if (store_stages(d->o.store, &rows, &count, err) == -1)
+        return -1;
+    store_stages_free(rows, count);
+    for (size_t i = count; i < d->count; i++)
         if (stage_put(&d->stages[i], STAGE_PENDING, err) == -1)
             return -1;
-    return store_commit(d->o.store, err);
+    return 0;
 }
 
 static int run_all(struct driver *d, struct err *err)
 {
-    if (put_stages(d, err) == -1)
-        return -1;
     for (size_t i = 0; i < d->count; i++) {
         struct stage_run *s = &d->stages[i];
         if (stage_open(s, err) == -1)
@@ -361,7 +364,7 @@ static int run_all(struct driver *d, struct err *err)
         driver_say(d, DRIVER_STAGE_BEGAN, s, NULL, false, NULL);
         if (run_stage(d, s, err) == -1)
             return err_wrap(err, "stage '%s'", s->stage->name);
-        if (d->drain && (stage_wake(s) != USEC_FOREVER || s->cursor < s->total))
+        if (d->drain && (d->cut || stage_wake(s) != USEC_FOREVER || s->cursor < s->total))
             return err_set(err, ERR_CANCELLED, "stopped before its end");
         if (stage_end(s, err) == -1)
             return -1;
@@ -402,7 +405,8 @@ int driver_run(struct driver *d, struct err *err)
     struct err why = {0};
     AUTO_FREE char *began = mem_printf("%lld", (long long)d->began);
     if (store_set(d->o.store, STORE_STATE, run_state_name(RUN_RUNNING), err) == -1 ||
-        store_set(d->o.store, STORE_BEGAN, began, err) == -1 || read_record(d, err) == -1)
+        store_set(d->o.store, STORE_BEGAN, began, err) == -1 || read_record(d, err) == -1 ||
+        put_stages(d, err) == -1)
         return -1;
     d->unsynced = true;
     int rc = run_all(d, &why);

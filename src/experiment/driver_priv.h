@@ -63,8 +63,10 @@ struct stage_run {
     const char *watched; /* the metric that asha compares, or NULL */
     bool watched_maximize;
 
+    bool told_nothing; /* that a trial did not report the objective */
     bool has_best;
     double best;
+    int64_t best_number;
     char *best_name;
     usec_t spent; /* by trials that ended in this session */
     int64_t spent_count;
@@ -120,6 +122,7 @@ struct driver {
     struct engine_result *ends; /* from the record: of trials that the last driver did not finish */
     size_t end_count, end_cap;
     bool drain, stop, stop_sent;
+    bool cut; /* a trial was ended by stop, and is left for the next run */
     bool unsynced;
     usec_t synced, polled, ticked; /* monotonic */
     usec_t began;                  /* wall */

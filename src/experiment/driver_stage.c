@@ -445,6 +445,7 @@ static bool note_best(void *ctx, const struct store_trial *t)
         return t->has_objective;
     s->has_best = true;
     s->best = t->objective;
+    s->best_number = t->number;
     s->best_name = mem_dup(t->name);
     return false;
 }
@@ -526,8 +527,10 @@ int stage_put(struct stage_run *s, enum stage_state state, struct err *err)
     row.fingerprint = fingerprint;
     row.note = note.len ? note.data : NULL;
     int rc = store_put_stage(store_of(s), &row, err);
-    if (rc == 0 && row.note)
-        driver_say(s->d, DRIVER_SAYS, s, NULL, false, row.note);
+    if (rc == 0 && row.note) {
+        AUTO_FREE char *text = mem_printf("stage '%s': %s", s->stage->name, row.note);
+        driver_say(s->d, DRIVER_SAYS, s, NULL, false, text);
+    }
     free(fingerprint);
     return rc;
 }

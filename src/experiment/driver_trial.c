@@ -73,20 +73,24 @@ static struct running *add_running(struct stage_run *s, struct store_trial *t)
     return r;
 }
 
-static bool is_better(const struct stage_run *s, double value)
+/* Of equal ones the first by number is the best, whichever ended first. */
+static bool is_better(const struct stage_run *s, int64_t number, double value)
 {
     if (!s->has_best)
         return true;
+    if (value == s->best)
+        return number < s->best_number;
     return s->stage->objective.maximize ? value > s->best : value < s->best;
 }
 
 static void note_best(struct stage_run *s, const struct store_trial *t)
 {
     bool result = t->state == TRIAL_SUCCESS || t->state == TRIAL_STOPPED;
-    if (!result || !t->has_objective || !is_better(s, t->objective))
+    if (!result || !t->has_objective || !is_better(s, t->number, t->objective))
         return;
     s->has_best = true;
     s->best = t->objective;
+    s->best_number = t->number;
     free(s->best_name);
     s->best_name = mem_dup(t->name);
 }
@@ -247,6 +251,8 @@ static int start(struct beginning *b, struct store_trial *t, struct err *err)
         return -1;
     AUTO_FREE char *group = mem_printf("%s/%s", s->stage->name, t->name);
     int rc = store_put_trial(d->o.store, t, err);
+    if (rc == 0 && t->attempts > 1) /* what is left of it stands in its files, and is read again */
+        rc = store_purge(d->o.store, t->id, INT64_MIN, err);
     if (rc == 0)
         rc = store_commit(d->o.store, err);
     struct running *r = NULL;
@@ -352,15 +358,18 @@ static void try_again(struct running *r, int failures)
     s->again[s->again_count++] = (struct again){r->t.number, driver_now(s->d) + pause};
 }
 
-static void warn_about(struct running *r, const char *fmt, ...)
+/* `said`: the user is not told again. */
+static void warn_about(struct running *r, bool said, const char *fmt, ...)
 {
-    if (r->t.warning)
-        return;
     AUTO_BUF struct buf text = {0};
     va_list ap;
     va_start(ap, fmt);
     buf_addv(&text, fmt, ap);
     va_end(ap);
+    if (!said)
+        driver_warn(r->stage->d, r->stage, &r->t, "%s", buf_text(&text));
+    if (r->t.warning)
+        return;
     r->t.warning = buf_take(&text);
 }
 
@@ -382,7 +391,7 @@ static void fill_end(struct running *r, const struct engine_result *result, cons
         t->host = mem_dup(result->host);
     }
     if (result->console_dropped)
-        warn_about(r, "%llu bytes of its output were left out",
+        warn_about(r, false, "%llu bytes of its output were left out",
                    (unsigned long long)result->console_dropped);
 }
 
@@ -437,7 +446,7 @@ static int settle(struct running *r, const struct verdict *v, int *failures, str
         r->t.state = TRIAL_PENDING;
     if (v->lost && tally.lost + 1 > LOST_MAX) {
         r->t.state = TRIAL_FAILURE;
-        warn_about(r, "its host died %d times", tally.lost + 1);
+        warn_about(r, false, "its host died %d times", tally.lost + 1);
     }
     return 0;
 }
@@ -454,8 +463,12 @@ static int end(struct driver *d, struct running *r, const struct engine_result *
     fill_end(r, result, &v);
     if (settle(r, &v, &failures, err) == -1 || watch_objective(s, &r->t, &metrics, err) == -1)
         return -1;
-    if (r->t.state == TRIAL_SUCCESS && s->stage->objective.metric && !r->t.has_objective)
-        warn_about(r, "it reported no '%s'", s->stage->objective.metric);
+    if (r->t.state == TRIAL_PENDING)
+        r->t.has_objective = false;
+    if (r->t.state == TRIAL_SUCCESS && s->stage->objective.metric && !r->t.has_objective) {
+        warn_about(r, s->told_nothing, "it reported no '%s'", s->stage->objective.metric);
+        s->told_nothing = true;
+    }
     int rc = result->end == ENGINE_STOPPED && r->t.state == TRIAL_PENDING
                  ? 0
                  : trial_files_end(r->directory, &r->t, metrics, err);
@@ -467,6 +480,8 @@ static int end(struct driver *d, struct running *r, const struct engine_result *
         s->counts[r->t.state]++;
     else if (!recovered && !d->stop)
         try_again(r, failures);
+    else if (!recovered)
+        d->cut = true;
     note_result(r);
     d->unsynced = true;
     driver_say(d, DRIVER_TRIAL_ENDED, s, &r->t, r->t.state == TRIAL_PENDING, NULL);

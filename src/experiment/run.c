@@ -1,6 +1,7 @@
 /* See run.h. */
 #include "experiment/run.h"
 #include "base/mem.h"
+#include "experiment/provenance.h"
 #include "experiment/value.h"
 #include "os/fs.h"
 #include <dirent.h>
@@ -46,9 +47,25 @@ static int look(const char *directory, enum holding *out, struct err *err)
     return 0;
 }
 
-/* All but the lock, which is held. The state goes last: what is left of a removal that was cut
+/* What fs_write_atomic() had not put in its place when a process was killed. */
+static bool is_half_written(const char *name)
+{
+    static const char *const whole[] = {RUN_RESOLVED_FILE ".", RUN_RECORD_FILE ".",
+                                        PROVENANCE_DIFF "."};
+    bool ours = false;
+    for (size_t i = 0; i < COUNT_OF(whole); i++)
+        ours = ours || str_starts(str_of(name), whole[i]);
+    return strcmp(name, STORE_FILE ".new") == 0 || (ours && str_ends(str_of(name), ".tmp"));
+}
+
+static bool is_any(const char *name)
+{
+    return strcmp(name, RUN_LOCK_FILE) != 0;
+}
+
+/* Those entries that `which` tells. The state goes last: what is left of a removal that was cut
  * short is still known for flambe's. */
-static int clear(const char *directory, struct err *err)
+static int clear(const char *directory, bool (*which)(const char *name), struct err *err)
 {
     DIR *dir = opendir(directory);
     if (!dir)
@@ -57,10 +74,11 @@ static int clear(const char *directory, struct err *err)
     struct dirent *e;
     while ((e = readdir(dir)))
         if (strcmp(e->d_name, ".") != 0 && strcmp(e->d_name, "..") != 0 &&
-            strcmp(e->d_name, RUN_LOCK_FILE) != 0 && strcmp(e->d_name, STORE_FILE) != 0)
+            strcmp(e->d_name, STORE_FILE) != 0 && which(e->d_name))
             strv_add(&names, e->d_name);
     closedir(dir);
-    strv_add(&names, STORE_FILE);
+    if (which(STORE_FILE))
+        strv_add(&names, STORE_FILE);
     int rc = 0;
     for (size_t i = 0; rc == 0 && i < names.count; i++) {
         AUTO_FREE char *path = fs_join(directory, names.items[i]);
@@ -179,8 +197,6 @@ static int begin(struct run *r, const struct run_options *o, struct err *err)
     AUTO_FREE char *seed = mem_printf("%llu", (unsigned long long)o->seed);
     r->kind = RUN_BEGINS;
     r->seed = o->seed;
-    if (store_open(r->directory, STORE_CREATE, &r->store, err) == -1)
-        return -1;
     return store_set(r->store, "seed", seed, err);
 }
 
@@ -194,14 +210,21 @@ static int open_there(struct run *r, const struct run_options *o, struct err *er
                        "'%s' holds files, but no state of an experiment: nothing in it is touched",
                        r->directory);
     if (holding == HOLDS_RESULTS && o->force) {
-        if (clear(r->directory, err) == -1)
+        if (clear(r->directory, is_any, err) == -1)
             return -1;
         holding = HOLDS_NOTHING;
     }
-    if (holding == HOLDS_NOTHING)
+    if (holding == HOLDS_NOTHING) {
+        if (store_open(r->directory, STORE_CREATE, &r->store, err) == -1)
+            return -1;
         return begin(r, o, err);
-    if (store_open(r->directory, STORE_WRITE, &r->store, err) == -1)
+    }
+    if (store_open(r->directory, STORE_WRITE, &r->store, err) == -1 ||
+        clear(r->directory, is_half_written, err) == -1)
         return -1;
+    AUTO_FREE char *file = store_get(r->store, "file");
+    if (!file) /* a first run was killed when it had but made the state */
+        return begin(r, o, err);
     return meet(r, o, err);
 }
 
