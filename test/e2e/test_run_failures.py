@@ -34,7 +34,7 @@ def test_a_stages_trials_all_end_then_it_stops(lab):
     assert "flambe stop.yaml, which goes on where it ended" in done.stdout
     for name, why in (("what=exit 3_0", "exit status 3"), ("what=kill -9 $$_1", "signal 9"),
                       ("what=exec sleep 30_3", "time limit"), ("what=kill -SEGV $$_6", "signal 11")):
-        assert (f"train/{name}: failure ({why}): see {lab.dir('stop')}/train/{name}/console.out\n"
+        assert (f"train/{name}: failure ({why}): see out/output__stop/train/{name}/console.out\n"
                 in done.stderr), done.stderr
     assert lab.states("stop") == {"success": 1, "failure": 6, "pending": 7}
     status = lab.status("stop")
