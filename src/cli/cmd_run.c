@@ -18,6 +18,7 @@
 #include "experiment/run.h"
 #include "experiment/secrets.h"
 #include "os/fs.h"
+#include "os/lock.h"
 #include <limits.h>
 #include <stdlib.h>
 #include <string.h>
@@ -89,6 +90,13 @@ static int check_secrets(struct job *j, struct err *err)
 /* ---- the results directory --------------------------------------------------------------------
  */
 
+static bool is_held(const char *directory)
+{
+    AUTO_FREE char *lock = fs_join(directory, RUN_LOCK_FILE);
+    pid_t holder = 0;
+    return lock_holder(lock, &holder, NULL) == -1 || holder != 0;
+}
+
 static int open_run(struct job *j, struct err *err)
 {
     const struct cli_options *opt = &j->cli->opt;
@@ -110,7 +118,7 @@ static int open_run(struct job *j, struct err *err)
         cli_hint(j->cli, "flambe results %s   to see them", directory);
         cli_hint(j->cli, "flambe %s --reuse   to run what has changed, and keep the rest", j->path);
         cli_hint(j->cli, "flambe %s --force   to remove them and begin anew", j->path);
-    } else if (why && why->code == ERR_CONFLICT) {
+    } else if (why && why->code == ERR_CONFLICT && is_held(directory)) {
         cli_hint(j->cli, "flambe status %s   to see what runs", directory);
         cli_hint(j->cli, "flambe stop %s     to stop it", directory);
     }

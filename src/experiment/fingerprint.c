@@ -100,17 +100,21 @@ static void add_module(struct fingerprints *f, const char *module, json_t *files
         }
 }
 
-/* Each word of a shell's line counts as a word of a command does. */
+/* Each word of a shell's line counts as a word of a command does, but for what it writes to. */
 static void add_words(struct fingerprints *f, const char *line, json_t *files)
 {
     static const char separators[] = " \t\n;|&<>()\"'";
     const char *p = line;
+    bool written = false;
     while (*p) {
         size_t n = strcspn(p, separators);
         AUTO_FREE char *word = mem_dup_n(p, n);
-        add_file(f, word, files);
+        if (!written)
+            add_file(f, word, files);
         p += n;
-        p += strspn(p, separators);
+        n = strspn(p, separators);
+        written = memchr(p, '>', n) && !memchr(p, '<', n);
+        p += n;
     }
 }
 

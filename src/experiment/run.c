@@ -9,6 +9,7 @@
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 /* A supervisor whose driver was killed ends its programs at once, and then lets the lock go. */
 #define LOCK_WAIT (15 * USEC_PER_SEC)
@@ -141,6 +142,13 @@ static int move_retired(struct run *r, struct err *err)
     return store_sync(r->store, err);
 }
 
+/* Of rows that are none any more: their numbers are given again. */
+static void drop_record(const struct run *r)
+{
+    AUTO_FREE char *ends = fs_join(r->directory, RUN_ENDS_FILE);
+    unlink(ends);
+}
+
 static int retire(struct run *r, struct err *err)
 {
     struct store_stage *stages;
@@ -157,6 +165,7 @@ static int retire(struct run *r, struct err *err)
         store_set(r->store, STORE_STATE, run_state_name(RUN_RUNNING), err) == -1 ||
         store_sync(r->store, err) == -1)
         return -1;
+    drop_record(r);
     return move_retired(r, err);
 }
 
@@ -197,6 +206,7 @@ static int begin(struct run *r, const struct run_options *o, struct err *err)
     AUTO_FREE char *seed = mem_printf("%llu", (unsigned long long)o->seed);
     r->kind = RUN_BEGINS;
     r->seed = o->seed;
+    drop_record(r);
     return store_set(r->store, "seed", seed, err);
 }
 
