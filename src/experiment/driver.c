@@ -212,8 +212,9 @@ static size_t room(const struct driver *d)
 /* Begins what there is room for. *more: something is left to wait for. */
 static int fill(struct driver *d, struct stage_run *s, bool *more, struct err *err)
 {
-    *more = d->running != NULL;
+    *more = d->running != NULL || (!d->drain && stage_left(s));
     while (room(d) > 0) {
+        *more = d->running != NULL;
         struct candidate c = {0};
         enum stage_next next;
         if (stage_next(s, &c, &next, err) == -1)
@@ -364,7 +365,7 @@ static int run_all(struct driver *d, struct err *err)
         driver_say(d, DRIVER_STAGE_BEGAN, s, NULL, false, NULL);
         if (run_stage(d, s, err) == -1)
             return err_wrap(err, "stage '%s'", s->stage->name);
-        if (d->drain && (d->cut || stage_wake(s) != USEC_FOREVER || s->cursor < s->total))
+        if (d->drain && (stage_left(s) || s->interrupted))
             return err_set(err, ERR_CANCELLED, "stopped before its end");
         if (stage_end(s, err) == -1)
             return -1;
@@ -415,6 +416,8 @@ int driver_run(struct driver *d, struct err *err)
         abandon(d);
     if (ours && finish(d, rc, &why, err) == -1)
         return -1;
+    if (!ours && store_sync(d->o.store, NULL) == -1)
+        rc = -1; /* for the first of the two reasons */
     if (rc == -1 && why.sys == ENOSPC)
         err_wrap(&why, "the disk is full; what has ended is kept");
     return rc == 0 ? 0 : err_copy(err, &why);

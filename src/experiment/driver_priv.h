@@ -45,9 +45,10 @@ struct stage_run {
     struct choice *as_choice_item;
     struct space as_space;
 
-    int64_t total;  /* numbers that a trial may have: from 0 to below it */
-    int64_t cursor; /* the next to be looked at */
-    bool asked_all; /* the search has no more */
+    int64_t total;    /* numbers that a trial may have: from 0 to below it */
+    int64_t cursor;   /* the next to be looked at */
+    bool asked_all;   /* the search has no more */
+    bool interrupted; /* a trial was ended by the user: it is for the next driver */
     struct again *again;
     size_t again_count, again_cap;
 
@@ -122,7 +123,6 @@ struct driver {
     struct engine_result *ends; /* from the record: of trials that the last driver did not finish */
     size_t end_count, end_cap;
     bool drain, stop, stop_sent;
-    bool cut; /* a trial was ended by stop, and is left for the next run */
     bool unsynced;
     usec_t synced, polled, ticked; /* monotonic */
     usec_t began;                  /* wall */
@@ -147,6 +147,8 @@ enum stage_next { NEXT_TRIAL, NEXT_WAIT, NEXT_NONE };
 /* The next trial to begin. NEXT_WAIT: none now; a running trial or a pause has to end first. */
 int stage_next(struct stage_run *s, struct candidate *out, enum stage_next *next,
                struct err *err) MUST_CHECK;
+/* Whether a trial may be left to begin, now or later. */
+bool stage_left(const struct stage_run *s);
 /* When the first of those that wait may be tried again, or USEC_FOREVER. */
 usec_t stage_wake(const struct stage_run *s);
 void candidate_done(struct candidate *c, size_t stages);

@@ -11,8 +11,6 @@
 #include <string.h>
 #include <sys/stat.h>
 
-#define INTERRUPTED "interrupted"
-
 /* Of one that fails at once, and is tried again and again. */
 #define PAUSE_FIRST (100 * USEC_PER_MSEC)
 #define PAUSE_MAX (30 * USEC_PER_SEC)
@@ -342,8 +340,7 @@ static void count_attempt(void *ctx, const struct store_attempt *a)
         return;
     bool lost = strcmp(a->end, engine_end_name(ENGINE_LOST)) == 0;
     t->lost += lost;
-    t->failed += !lost && strcmp(a->end, INTERRUPTED) != 0 &&
-                 strcmp(a->end, engine_end_name(ENGINE_STOPPED)) != 0;
+    t->failed += !lost && strcmp(a->end, STORE_INTERRUPTED) != 0;
 }
 
 static void try_again(struct running *r, int failures)
@@ -376,8 +373,9 @@ static void warn_about(struct running *r, bool said, const char *fmt, ...)
 static void fill_end(struct running *r, const struct engine_result *result, const struct verdict *v)
 {
     struct store_trial *t = &r->t;
+    bool interrupted = v->state == TRIAL_PENDING && !v->lost;
     t->state = v->state;
-    t->end = mem_dup(engine_end_name(result->end));
+    t->end = mem_dup(interrupted ? STORE_INTERRUPTED : engine_end_name(result->end));
     t->exit_status = result->exit_status;
     t->signal = result->signal;
     t->message = result->message[0] ? mem_dup(result->message) : NULL;
@@ -478,10 +476,10 @@ static int end(struct driver *d, struct running *r, const struct engine_result *
     s->counts[TRIAL_RUNNING]--;
     if (r->t.state != TRIAL_PENDING)
         s->counts[r->t.state]++;
-    else if (!recovered && !d->stop)
-        try_again(r, failures);
+    else if (d->stop)
+        s->interrupted = true;
     else if (!recovered)
-        d->cut = true;
+        try_again(r, failures);
     note_result(r);
     d->unsynced = true;
     driver_say(d, DRIVER_TRIAL_ENDED, s, &r->t, r->t.state == TRIAL_PENDING, NULL);
@@ -504,8 +502,10 @@ int trial_recover(struct stage_run *s, const struct store_trial *row, struct err
     for (size_t i = 0; i < d->end_count; i++)
         if (d->ends[i].id == trial_engine_id(&t))
             return end(d, add_running(s, &t), &d->ends[i], true, err);
-    struct store_attempt a = {
-        .number = t.attempts, .started = t.started, .end = (char *)INTERRUPTED, .exit_status = -1};
+    struct store_attempt a = {.number = t.attempts,
+                              .started = t.started,
+                              .end = (char *)STORE_INTERRUPTED,
+                              .exit_status = -1};
     t.state = TRIAL_PENDING;
     s->counts[TRIAL_RUNNING]--;
     int rc = store_put_trial(d->o.store, &t, err);
