@@ -7,12 +7,18 @@
 #include <string.h>
 
 #define POLL_EVERY (250 * USEC_PER_MSEC)
+#define FILL_MAX (50 * USEC_PER_MSEC) /* of beginning, or taking, trials in one turn */
 #define TICK_EVERY (100 * USEC_PER_MSEC)
 #define SYNC_EVERY (100 * USEC_PER_MSEC)
 
 usec_t driver_now(const struct driver *d)
 {
     return clock_mono(loop_clock(d->o.loop));
+}
+
+bool driver_disk_failed(const struct err *err)
+{
+    return err->sys == ENOSPC || err->sys == EDQUOT || err->sys == EIO || err->sys == EROFS;
 }
 
 void driver_say(struct driver *d, enum driver_event_kind kind, const struct stage_run *s,
@@ -169,7 +175,8 @@ static int handle_news(struct driver *d, struct err *err)
         free(n.gpus);
         d->news[i].host = d->news[i].gpus = NULL;
     }
-    memmove(d->news, d->news + i, (d->news_count - i) * sizeof *d->news);
+    if (i)
+        memmove(d->news, d->news + i, (d->news_count - i) * sizeof *d->news);
     d->news_count -= i;
     return rc;
 }
@@ -213,7 +220,12 @@ static size_t room(const struct driver *d)
 static int fill(struct driver *d, struct stage_run *s, bool *more, struct err *err)
 {
     *more = d->running != NULL || (!d->drain && stage_left(s));
+    usec_t until = driver_now(d) + FILL_MAX;
     while (room(d) > 0) {
+        if (driver_now(d) > until) {
+            *more = true; /* signals, and whoever looks, come first */
+            return 0;
+        }
         *more = d->running != NULL;
         struct candidate c = {0};
         enum stage_next next;
@@ -338,8 +350,10 @@ static void abandon(struct driver *d)
     for (struct running *r = d->running; r; r = r->next)
         engine_stop(d->engine, trial_engine_id(&r->t), 0);
     loop_unshield(d->o.loop);
-    while (d->running)
+    while (d->running) {
+        trial_interrupt(d, d->running);
         trial_drop(d, d->running);
+    }
 }
 
 /* Whoever looks at the results sees all stages from the start. */

@@ -131,6 +131,9 @@ struct driver {
     struct driver_status status;
 };
 
+/* Whether an error of a trial's files is the disk's, which ends the run, or the trial's own doing.
+ */
+bool driver_disk_failed(const struct err *err);
 usec_t driver_now(const struct driver *d);
 void driver_say(struct driver *d, enum driver_event_kind kind, const struct stage_run *s,
                 const struct store_trial *t, bool again, const char *text);
@@ -168,6 +171,8 @@ int trial_end(struct driver *d, struct running *r, const struct engine_result *r
               struct err *err) MUST_CHECK;
 /* A row that an earlier process left as running: its end is settled. */
 int trial_recover(struct stage_run *s, const struct store_trial *row, struct err *err) MUST_CHECK;
+/* It waits to be run again, as far as the store can be told so. */
+void trial_interrupt(struct driver *d, struct running *r);
 struct running *trial_find(struct driver *d, uint64_t engine_id);
 void trial_drop(struct driver *d, struct running *r); /* without a trace in the store */
 uint64_t trial_engine_id(const struct store_trial *t);

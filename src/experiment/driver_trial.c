@@ -449,6 +449,19 @@ static int settle(struct running *r, const struct verdict *v, int *failures, str
     return 0;
 }
 
+/* A program that damaged its own directory has that said of it; a disk that is full ends the run.
+ */
+static int write_end(struct running *r, const json_t *metrics, struct err *err)
+{
+    struct err why = {0};
+    if (trial_files_end(r->directory, &r->t, metrics, &why) == 0)
+        return 0;
+    if (driver_disk_failed(&why))
+        return err_copy(err, &why);
+    warn_about(r, false, "%s", why.msg);
+    return 0;
+}
+
 static int end(struct driver *d, struct running *r, const struct engine_result *result,
                bool recovered, struct err *err)
 {
@@ -469,7 +482,7 @@ static int end(struct driver *d, struct running *r, const struct engine_result *
     }
     int rc = result->end == ENGINE_STOPPED && r->t.state == TRIAL_PENDING
                  ? 0
-                 : trial_files_end(r->directory, &r->t, metrics, err);
+                 : write_end(r, metrics, err);
     json_decref(metrics);
     if (rc == -1 || keep_end(r, err) == -1 || tell_search(r, err) == -1)
         return -1;
@@ -493,6 +506,24 @@ int trial_end(struct driver *d, struct running *r, const struct engine_result *r
     return end(d, r, result, false, err);
 }
 
+static int put_interrupted(struct driver *d, struct store_trial *t, struct err *err)
+{
+    struct store_attempt a = {.number = t->attempts,
+                              .started = t->started,
+                              .end = (char *)STORE_INTERRUPTED,
+                              .exit_status = -1};
+    t->state = TRIAL_PENDING;
+    if (store_put_trial(d->o.store, t, err) == -1)
+        return -1;
+    return store_add_attempt(d->o.store, t->id, &a, err);
+}
+
+void trial_interrupt(struct driver *d, struct running *r)
+{
+    if (put_interrupted(d, &r->t, NULL) == 0) /* else its row says that it was running */
+        r->stage->counts[TRIAL_RUNNING]--;
+}
+
 int trial_recover(struct stage_run *s, const struct store_trial *row, struct err *err)
 {
     struct driver *d = s->d;
@@ -502,15 +533,8 @@ int trial_recover(struct stage_run *s, const struct store_trial *row, struct err
     for (size_t i = 0; i < d->end_count; i++)
         if (d->ends[i].id == trial_engine_id(&t))
             return end(d, add_running(s, &t), &d->ends[i], true, err);
-    struct store_attempt a = {.number = t.attempts,
-                              .started = t.started,
-                              .end = (char *)STORE_INTERRUPTED,
-                              .exit_status = -1};
-    t.state = TRIAL_PENDING;
     s->counts[TRIAL_RUNNING]--;
-    int rc = store_put_trial(d->o.store, &t, err);
-    if (rc == 0)
-        rc = store_add_attempt(d->o.store, t.id, &a, err);
+    int rc = put_interrupted(d, &t, err);
     store_trial_done(&t);
     return rc;
 }

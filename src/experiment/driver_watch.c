@@ -84,13 +84,21 @@ static void on_point(void *ctx, struct str tag, int64_t step, usec_t wall, doubl
         report(w, step, value);
 }
 
+/* Where the program removed its directory, its curves are in the store alone. */
+static int add_events(struct watch *w)
+{
+    struct err why = {0};
+    if (trial_files_add_events(w->r->directory, &w->events, &why) == 0 || !driver_disk_failed(&why))
+        return 0;
+    return err_copy(w->err, &why);
+}
+
 static void on_line(void *ctx, struct str tag, int64_t step, usec_t wall, double value)
 {
     struct watch *w = ctx;
     usec_t at = wall ? wall : clock_wall(loop_clock(w->d->o.loop));
     eventfile_scalar(at, step, tag, value, &w->events);
-    if (w->events.len > EVENTS_BLOCK && !w->failed &&
-        trial_files_add_events(w->r->directory, &w->events, w->err) == -1)
+    if (w->events.len > EVENTS_BLOCK && !w->failed && add_events(w) == -1)
         w->failed = true;
 }
 
@@ -114,7 +122,7 @@ int watch_poll(struct driver *d, struct running *r, bool final, struct err *err)
     struct watch w = {.d = d, .r = r, .err = err};
     struct metrics_sink sink = {on_point, on_purge, on_damage, &w, on_line};
     metrics_reader_poll(r->reader, final, &sink);
-    int rc = w.failed ? -1 : trial_files_add_events(r->directory, &w.events, err);
+    int rc = w.failed ? -1 : add_events(&w);
     buf_done(&w.events);
     return rc;
 }

@@ -2,6 +2,7 @@
 import json
 import os
 import re
+import sqlite3
 import struct
 import subprocess
 
@@ -347,3 +348,37 @@ reduce: {a: 1}
     done = lab.flambe("none.yaml")
     assert done.returncode == 1 and "no trial of 'a' reported 'v'" in done.stderr, told(done)
     assert lab.status("none")["state"] == "failed"
+
+
+# ---- programs that damage their own directory -------------------------------------------------------
+
+
+@pytest.mark.parametrize("damage", ['rm -rf "$FLAMBE_DIR"', 'mkdir "$FLAMBE_DIR/result.json"',
+                                    'mkfifo "$FLAMBE_DIR/result.json"', 'ln -s nowhere "$FLAMBE_DIR/result.json"',
+                                    'rm "$FLAMBE_DIR/console.out"; mkfifo "$FLAMBE_DIR/console.out"; exit 1'])
+def test_a_trial_that_damages_its_directory_costs_no_other(lab, damage):
+    (lab.home / "own.yaml").write_text(
+        "!Experiment\nname: own\nsave_path: out\nmax_failures: 0\nstop_on_failure: false\npipeline:\n"
+        "  a: !Command\n    command: |\n      [ {n} = 2 ] || exit 0\n      " + damage + "\n"
+        "    params: {n: !g [1, 2, 3]}\n")
+    lab.flambe("own.yaml")
+    db = sqlite3.connect(f"file:{lab.dir('own')}/flambe.db?mode=ro", uri=True)
+    states = [row[0] for row in db.execute("SELECT state FROM trial ORDER BY number")]
+    assert states[0] == states[2] == 2 and states[1] in (2, 3)
+    assert json.loads((lab.dir("own") / "a" / "n=1_0" / "result.json").read_text())["state"] == "success"
+
+
+@pytest.mark.parametrize("plant", ['rm -rf "$FLAMBE_DIR"; ln -s "$VICTIM" "$FLAMBE_DIR"',
+                                   'mkdir "$FLAMBE_CHECKPOINT"; touch "$FLAMBE_CHECKPOINT/x"; '
+                                   'ln -sf "$VICTIM/kept" "$FLAMBE_DIR/console.out"'])
+def test_the_next_attempt_follows_no_link_out(lab, plant):
+    victim = lab.home / "victim"
+    victim.mkdir()
+    (victim / "kept").write_text("kept")
+    (lab.home / "own.yaml").write_text(
+        "!Experiment\nname: own\nsave_path: out\npipeline:\n  a: !Command\n"
+        "    command: |\n      echo out; [ $FLAMBE_ATTEMPT = 2 ] && exit 0\n      " + plant + "\n      exit 1\n"
+        f"    env: {{VICTIM: {victim}}}\n")
+    lab.good("own.yaml")
+    assert [p.name for p in victim.iterdir()] == ["kept"] and (victim / "kept").read_text() == "kept"
+    assert lab.console("own", "a", "0") == "out\n"

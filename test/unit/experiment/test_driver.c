@@ -564,7 +564,7 @@ static void a_cancelled_loop_leaves_trials_for_the_next_driver(void **state)
     d->tick = cancel;
     drive(d, ERR_CANCELLED);
     assert_run_state(d, "stopped");
-    assert_trials(d, "0/a=1_0:running*1 0/a=2_1:running*1 ");
+    assert_trials(d, "0/a=1_0:pending*1 0/a=2_1:pending*1 ");
     d->began = NULL;
     d->tick = NULL;
     drive(d, ERR_NONE);

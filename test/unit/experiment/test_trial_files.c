@@ -189,8 +189,10 @@ static void nothing_is_written_through_a_link(void **state)
     unlink(path);
     assert_int_equal(symlink(precious, path), 0);
     json_auto_t *params = json_object();
-    assert_int_equal(trial_files_begin(directory, "g", params, params, params, 1, &err), -1);
-    assert_non_null(strstr(err.msg, "params.json"));
+    good(trial_files_begin(directory, "g", params, params, params, 1, &err));
+    struct stat st;
+    assert_int_equal(lstat(path, &st), 0);
+    assert_true(S_ISREG(st.st_mode));
     AUTO_BUF struct buf text = {0};
     good(fs_read(precious, 100, &text, &err));
     assert_string_equal(buf_text(&text), "precious");
