@@ -30,12 +30,22 @@ static uint64_t hash_of(const struct strtab *t, struct str key)
     return h ^ (h >> 33);
 }
 
+/* One for the whole process: a key that is not known cannot be guessed, and random bytes for each
+ * table would cost more than the table. */
+static uint64_t seed_of_process(void)
+{
+    static uint64_t seed;
+    if (!seed)
+        digest_random(&seed, sizeof seed);
+    return seed;
+}
+
 struct strtab *strtab_new(void)
 {
     struct strtab *t = mem_alloc(sizeof *t);
     t->cap = 16;
     t->entries = mem_array(t->cap, sizeof *t->entries);
-    digest_random(&t->seed, sizeof t->seed);
+    t->seed = seed_of_process();
     return t;
 }
 

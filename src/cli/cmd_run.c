@@ -139,9 +139,9 @@ static void installing(void *ctx, const char *what)
 static void fetch_begin(void *ctx, const struct resource *r)
 {
     struct job *j = ctx;
-    AUTO_BUF struct buf clean = {0};
-    text_clean(str_of(r->location), false, &clean);
-    console_line(&j->cli->screen, "fetching %s", buf_text(&clean));
+    AUTO_BUF struct buf clean = {0}; /* not its URL, which may hold a password */
+    text_clean(str_of(r->name), false, &clean);
+    console_line(&j->cli->screen, "fetching '%s'", buf_text(&clean));
 }
 
 static void fetch_progress(void *ctx, const struct resource *r, uint64_t so_far, uint64_t total)
@@ -356,7 +356,7 @@ static int drive(struct job *j, struct err *err)
                                .record = ends,
                                .flambe = j->exe,
                                .one_at_a_time = j->cli->opt.debug,
-                               .reuse = j->cli->opt.reuse,
+                               .reuse = j->run.reuse,
                                .event = on_event,
                                .tick = on_tick,
                                .ctx = j};
@@ -420,7 +420,9 @@ static int work(struct job *j, struct err *err)
         run_write_resolved(&j->run, &j->experiment, buf_view(&j->text), err) == -1)
         return -1;
     make_env(j);
-    j->view = run_view_new(j->cli, clock_system(), j->run.directory);
+    AUTO_FREE char *shown = run_directory(j->experiment.save_path, j->experiment.name);
+    j->view =
+        run_view_new(j->cli, clock_system(), strncmp(shown, "./", 2) == 0 ? shown + 2 : shown);
     return drive(j, err);
 }
 

@@ -4,6 +4,7 @@
 #include "base/mem.h"
 #include "cli/results.h"
 #include "cli/text.h"
+#include "engine/engine.h"
 #include <locale.h>
 #include <stdlib.h>
 #include <string.h>
@@ -87,7 +88,7 @@ static void trial_ended(struct run_view *v, const struct driver_event *e, const 
         say(v, buf_text(&text));
         return;
     }
-    if (e->again && ended_by(t, ENGINE_STOPPED))
+    if (e->again && t->end && strcmp(t->end, STORE_INTERRUPTED) == 0)
         return; /* by the user, who knows */
     AUTO_BUF struct buf clean = {0}, line = {0};
     buf_addf(&text, "%s (", e->again ? "it is tried again" : "failure");

@@ -227,6 +227,11 @@ static int describe(const struct stage_run *s, int64_t number, struct candidate 
 /* ---- the next one -----------------------------------------------------------------------------
  */
 
+bool stage_left(const struct stage_run *s)
+{
+    return s->again_count > 0 || (s->cursor < s->total && !s->asked_all);
+}
+
 usec_t stage_wake(const struct stage_run *s)
 {
     usec_t wake = USEC_FOREVER;
@@ -321,6 +326,21 @@ int stage_next(struct stage_run *s, struct candidate *out, enum stage_next *next
 /* ---- opening ----------------------------------------------------------------------------------
  */
 
+/* One value of each type: more tell nothing of a column's type, and every trial looks at them. */
+static void add_type(json_t *values, json_t *value)
+{
+    size_t i;
+    json_t *had;
+    json_array_foreach(values, i, had)
+    {
+        if (json_typeof(had) == json_typeof(value)) {
+            json_decref(value);
+            return;
+        }
+    }
+    json_array_append_new(values, value);
+}
+
 /* What a hyper-parameter may be, for TensorBoard's columns. */
 static void add_domain(const struct stage_run *s, const struct choice *c, json_t *domains)
 {
@@ -335,12 +355,12 @@ static void add_domain(const struct stage_run *s, const struct choice *c, json_t
         if (v.node && space_is_option(v.node))
             continue;
         bool scalar = v.kind != YAML_LIST && v.kind != YAML_MAP;
-        json_array_append_new(values, scalar ? trial_choice_json(&v) : json_string("alt"));
+        add_type(values, scalar ? trial_choice_json(&v) : json_string("alt"));
     }
     if (c->drawn) {
         const struct yaml_node *lo = c->node->items[0], *hi = c->node->items[1];
-        json_array_append_new(values, json_real(lo->real));
-        json_array_append_new(values, json_real(hi->real));
+        add_type(values, json_real(lo->real));
+        add_type(values, json_real(hi->real));
     }
 }
 

@@ -11,8 +11,6 @@
 #include <string.h>
 #include <sys/stat.h>
 
-#define INTERRUPTED "interrupted"
-
 /* Of one that fails at once, and is tried again and again. */
 #define PAUSE_FIRST (100 * USEC_PER_MSEC)
 #define PAUSE_MAX (30 * USEC_PER_SEC)
@@ -187,8 +185,8 @@ static char *make_fingerprint(struct beginning *b, struct err *err)
     return fingerprint_make(d->fingerprints, &marked, &b->context, b->c->params, err);
 }
 
-/* The row as it is from now on. */
-static void fill_row(struct beginning *b, char *fingerprint, struct store_trial *t)
+/* The row as it is from now on. Takes the texts. */
+static void fill_row(struct beginning *b, char *fingerprint, char *params, struct store_trial *t)
 {
     struct stage_run *s = b->s;
     *t = b->c->row;
@@ -205,7 +203,7 @@ static void fill_row(struct beginning *b, char *fingerprint, struct store_trial 
     free(t->warning);
     t->end = t->message = t->host = t->gpus = t->warning = NULL;
     t->name = mem_dup(b->c->name);
-    t->params = json_dumps(b->c->params, JSON_COMPACT);
+    t->params = params;
     t->fingerprint = fingerprint;
     if (s->searched && !t->draw) {
         json_auto_t *draw =
@@ -288,14 +286,15 @@ int trial_begin(struct stage_run *s, struct candidate *c, struct err *err)
     char *fingerprint = make_fingerprint(&b, err);
     if (!fingerprint)
         return -1;
-    AUTO_FREE char *params = json_dumps(c->params, JSON_COMPACT);
+    char *params = json_dumps(c->params, JSON_COMPACT);
     bool taken;
     if (take_earlier(s, c, fingerprint, params, &taken, err) == -1 || taken) {
         free(fingerprint);
+        free(params);
         return taken ? 0 : -1;
     }
     struct store_trial t;
-    fill_row(&b, fingerprint, &t);
+    fill_row(&b, fingerprint, params, &t);
     int rc = start(&b, &t, err);
     store_trial_done(&t);
     return rc;
@@ -319,7 +318,7 @@ static struct verdict judge(const struct driver *d, const struct running *r,
                                         : (struct verdict){TRIAL_FAILURE, true, false};
     case ENGINE_STOPPED:
         if (r->early)
-            return (struct verdict){TRIAL_STOPPED, false, false};
+            return (struct verdict){r->whole ? TRIAL_SUCCESS : TRIAL_STOPPED, false, false};
         /* Whoever stopped it in an earlier process did not get to say why. */
         return d->stop || recovered ? (struct verdict){TRIAL_PENDING, false, false}
                                     : (struct verdict){TRIAL_FAILURE, true, false};
@@ -341,8 +340,7 @@ static void count_attempt(void *ctx, const struct store_attempt *a)
         return;
     bool lost = strcmp(a->end, engine_end_name(ENGINE_LOST)) == 0;
     t->lost += lost;
-    t->failed += !lost && strcmp(a->end, INTERRUPTED) != 0 &&
-                 strcmp(a->end, engine_end_name(ENGINE_STOPPED)) != 0;
+    t->failed += !lost && strcmp(a->end, STORE_INTERRUPTED) != 0;
 }
 
 static void try_again(struct running *r, int failures)
@@ -375,8 +373,9 @@ static void warn_about(struct running *r, bool said, const char *fmt, ...)
 static void fill_end(struct running *r, const struct engine_result *result, const struct verdict *v)
 {
     struct store_trial *t = &r->t;
+    bool interrupted = v->state == TRIAL_PENDING && !v->lost;
     t->state = v->state;
-    t->end = mem_dup(engine_end_name(result->end));
+    t->end = mem_dup(interrupted ? STORE_INTERRUPTED : engine_end_name(result->end));
     t->exit_status = result->exit_status;
     t->signal = result->signal;
     t->message = result->message[0] ? mem_dup(result->message) : NULL;
@@ -450,6 +449,19 @@ static int settle(struct running *r, const struct verdict *v, int *failures, str
     return 0;
 }
 
+/* A program that damaged its own directory has that said of it; a disk that is full ends the run.
+ */
+static int write_end(struct running *r, const json_t *metrics, struct err *err)
+{
+    struct err why = {0};
+    if (trial_files_end(r->directory, &r->t, metrics, &why) == 0)
+        return 0;
+    if (driver_disk_failed(&why))
+        return err_copy(err, &why);
+    warn_about(r, false, "%s", why.msg);
+    return 0;
+}
+
 static int end(struct driver *d, struct running *r, const struct engine_result *result,
                bool recovered, struct err *err)
 {
@@ -470,17 +482,17 @@ static int end(struct driver *d, struct running *r, const struct engine_result *
     }
     int rc = result->end == ENGINE_STOPPED && r->t.state == TRIAL_PENDING
                  ? 0
-                 : trial_files_end(r->directory, &r->t, s->stage->objective.metric, metrics, err);
+                 : write_end(r, metrics, err);
     json_decref(metrics);
     if (rc == -1 || keep_end(r, err) == -1 || tell_search(r, err) == -1)
         return -1;
     s->counts[TRIAL_RUNNING]--;
     if (r->t.state != TRIAL_PENDING)
         s->counts[r->t.state]++;
-    else if (!recovered && !d->stop)
-        try_again(r, failures);
+    else if (d->stop)
+        s->interrupted = true;
     else if (!recovered)
-        d->cut = true;
+        try_again(r, failures);
     note_result(r);
     d->unsynced = true;
     driver_say(d, DRIVER_TRIAL_ENDED, s, &r->t, r->t.state == TRIAL_PENDING, NULL);
@@ -494,6 +506,24 @@ int trial_end(struct driver *d, struct running *r, const struct engine_result *r
     return end(d, r, result, false, err);
 }
 
+static int put_interrupted(struct driver *d, struct store_trial *t, struct err *err)
+{
+    struct store_attempt a = {.number = t->attempts,
+                              .started = t->started,
+                              .end = (char *)STORE_INTERRUPTED,
+                              .exit_status = -1};
+    t->state = TRIAL_PENDING;
+    if (store_put_trial(d->o.store, t, err) == -1)
+        return -1;
+    return store_add_attempt(d->o.store, t->id, &a, err);
+}
+
+void trial_interrupt(struct driver *d, struct running *r)
+{
+    if (put_interrupted(d, &r->t, NULL) == 0) /* else its row says that it was running */
+        r->stage->counts[TRIAL_RUNNING]--;
+}
+
 int trial_recover(struct stage_run *s, const struct store_trial *row, struct err *err)
 {
     struct driver *d = s->d;
@@ -503,13 +533,8 @@ int trial_recover(struct stage_run *s, const struct store_trial *row, struct err
     for (size_t i = 0; i < d->end_count; i++)
         if (d->ends[i].id == trial_engine_id(&t))
             return end(d, add_running(s, &t), &d->ends[i], true, err);
-    struct store_attempt a = {
-        .number = t.attempts, .started = t.started, .end = (char *)INTERRUPTED, .exit_status = -1};
-    t.state = TRIAL_PENDING;
     s->counts[TRIAL_RUNNING]--;
-    int rc = store_put_trial(d->o.store, &t, err);
-    if (rc == 0)
-        rc = store_add_attempt(d->o.store, t.id, &a, err);
+    int rc = put_interrupted(d, &t, err);
     store_trial_done(&t);
     return rc;
 }

@@ -11,7 +11,7 @@
 struct fingerprints {
     char *working;
     struct strv python_path;
-    struct strtab *files; /* from a path as a command has it to its digest, "" where it is none */
+    struct strtab *files; /* from a path as a command has it to its digest */
     struct strv used;     /* the files of the stage at hand */
 };
 
@@ -43,11 +43,12 @@ void fingerprints_free(struct fingerprints *f)
 /* ---- files ------------------------------------------------------------------------------------
  */
 
+/* NULL where it is no regular file. */
 static char *digest_file(const char *path)
 {
     struct stat st;
     if (stat(path, &st) == -1 || !S_ISREG(st.st_mode))
-        return mem_dup("");
+        return NULL;
     AUTO_BUF struct buf bytes = {.max = FINGERPRINT_FILE_MAX};
     if ((uint64_t)st.st_size > FINGERPRINT_FILE_MAX ||
         fs_read(path, FINGERPRINT_FILE_MAX, &bytes, NULL) == -1)
@@ -57,17 +58,19 @@ static char *digest_file(const char *path)
     return mem_dup(hex);
 }
 
-/* "" where there is no such file. */
+/* NULL where there is no such file, which is not kept: each trial may have words of its own. */
 static const char *file_digest(struct fingerprints *f, const char *name)
 {
     const char *known = strtab_get(f->files, str_of(name));
     if (!known) {
         AUTO_FREE char *path = name[0] == '/' ? mem_dup(name) : fs_join(f->working, name);
         char *digest = digest_file(path);
+        if (!digest)
+            return NULL;
         strtab_put(f->files, str_of(name), digest);
         known = digest;
     }
-    if (*known && !strv_has(&f->used, name))
+    if (!strv_has(&f->used, name))
         strv_add(&f->used, name);
     return known;
 }
@@ -77,7 +80,7 @@ static void add_file(struct fingerprints *f, const char *name, json_t *files)
     if (!*name || strlen(name) > 4096)
         return;
     const char *digest = file_digest(f, name);
-    if (*digest)
+    if (digest)
         json_object_set_new(files, name, json_string(digest));
 }
 
@@ -134,11 +137,24 @@ static json_t *command_files(struct fingerprints *f, const struct stage *s, cons
 /* ---- a trial ----------------------------------------------------------------------------------
  */
 
+/* Bytes that are no text of JSON's, as hexadecimal digits. The caller frees. */
+static char *as_text(const char *bytes)
+{
+    struct buf out = {0};
+    if (str_is_utf8(str_of(bytes), NULL))
+        return mem_dup(bytes);
+    for (; *bytes; bytes++)
+        buf_addf(&out, "%02x", (unsigned char)*bytes);
+    return buf_take(&out);
+}
+
 static json_t *texts(const struct strv *v)
 {
     json_t *list = json_array();
-    for (size_t i = 0; i < v->count; i++)
-        json_array_append_new(list, json_stringn_nocheck(v->items[i], strlen(v->items[i])));
+    for (size_t i = 0; i < v->count; i++) {
+        AUTO_FREE char *text = as_text(v->items[i]);
+        json_array_append_new(list, json_string(text));
+    }
     return list;
 }
 
@@ -163,6 +179,10 @@ char *fingerprint_make(struct fingerprints *f, const struct trial_values *t,
                                  s->objective.metric, "best", s->objective.best);
     launch_done(&l);
     char *text = json_dumps(all, JSON_COMPACT | JSON_SORT_KEYS);
+    if (!text) { /* its digest would be that of every other one */
+        err_set(err, ERR_INTERNAL, "the inputs of a trial of '%s' are no JSON", s->name);
+        return NULL;
+    }
     char hex[SHA256_HEX_SIZE];
     digest_sha256_hex(str_of(text), hex);
     free(text);
@@ -174,7 +194,8 @@ char *fingerprint_resource(const struct resource *r, const char *path)
     struct stat st;
     if (r->kind != RESOURCE_LOCAL || stat(path, &st) == -1)
         return mem_printf("@%s", r->location);
-    return mem_printf("@%s size %lld time %lld", path, (long long)st.st_size,
+    AUTO_FREE char *text = as_text(path);
+    return mem_printf("@%s size %lld time %lld", text, (long long)st.st_size,
                       (long long)st.st_mtime);
 }
 

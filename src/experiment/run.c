@@ -64,8 +64,8 @@ static bool is_any(const char *name)
     return strcmp(name, RUN_LOCK_FILE) != 0;
 }
 
-/* Those entries that `which` tells. */
-
+/* Those entries that `which` tells. The state goes last: what is left of a removal that was cut
+ * short is still known for flambe's. */
 static int clear(const char *directory, bool (*which)(const char *name), struct err *err)
 {
     DIR *dir = opendir(directory);
@@ -74,9 +74,12 @@ static int clear(const char *directory, bool (*which)(const char *name), struct 
     struct strv names = {0};
     struct dirent *e;
     while ((e = readdir(dir)))
-        if (strcmp(e->d_name, ".") != 0 && strcmp(e->d_name, "..") != 0 && which(e->d_name))
+        if (strcmp(e->d_name, ".") != 0 && strcmp(e->d_name, "..") != 0 &&
+            strcmp(e->d_name, STORE_FILE) != 0 && which(e->d_name))
             strv_add(&names, e->d_name);
     closedir(dir);
+    if (which(STORE_FILE))
+        strv_add(&names, STORE_FILE);
     int rc = 0;
     for (size_t i = 0; rc == 0 && i < names.count; i++) {
         AUTO_FREE char *path = fs_join(directory, names.items[i]);
@@ -182,6 +185,8 @@ static int meet(struct run *r, const struct run_options *o, struct err *err)
     r->seed = seed ? strtoull(seed, NULL, 10) : o->seed;
     if (move_retired(r, err) == -1)
         return -1;
+    AUTO_FREE char *reuse = store_get(r->store, "reuse");
+    r->reuse = o->reuse || (reuse && strcmp(reuse, "yes") == 0);
     if (same && !finished) {
         r->kind = RUN_GOES_ON;
         return 0;
@@ -192,6 +197,10 @@ static int meet(struct run *r, const struct run_options *o, struct err *err)
                            : "an experiment of this name but another file has run",
                       err);
     r->kind = RUN_BEGINS_AGAIN;
+    r->reuse = o->reuse;
+    /* The run that goes on from this one takes what this one would have taken. */
+    if (store_set(r->store, "reuse", o->reuse ? "yes" : "no", err) == -1)
+        return -1;
     return retire(r, err);
 }
 
@@ -201,8 +210,11 @@ static int meet(struct run *r, const struct run_options *o, struct err *err)
 static int begin(struct run *r, const struct run_options *o, struct err *err)
 {
     AUTO_FREE char *seed = mem_printf("%llu", (unsigned long long)o->seed);
+    AUTO_FREE char *ends = fs_join(r->directory, RUN_ENDS_FILE);
     r->kind = RUN_BEGINS;
     r->seed = o->seed;
+    if (unlink(ends) == -1 && errno != ENOENT) /* of trials that this state does not know */
+        return err_set_sys(err, errno, "cannot remove '%s'", ends);
     drop_record(r);
     return store_set(r->store, "seed", seed, err);
 }

@@ -29,6 +29,7 @@ struct run {
     char *directory; /* absolute */
     enum run_kind kind;
     uint64_t seed; /* the first run's, where it goes on or begins again */
+    bool reuse;    /* asked for now, or by the run that goes on */
     struct lock *lock;
     struct store *store;
 };

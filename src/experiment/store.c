@@ -27,7 +27,7 @@ static const char schema[] =
     " draw TEXT);"
     "CREATE UNIQUE INDEX trial_number ON trial(stage, number);"
     "CREATE INDEX trial_state ON trial(stage, state);"
-    "CREATE INDEX trial_fingerprint ON trial(fingerprint);"
+    "CREATE INDEX trial_retired ON trial(fingerprint) WHERE stage<0;"
     "CREATE TABLE attempt(trial INTEGER NOT NULL, number INTEGER NOT NULL, started INTEGER,"
     " ended INTEGER, ending TEXT, exit_status INTEGER, signal INTEGER, message TEXT);"
     "CREATE INDEX attempt_trial ON attempt(trial);"
@@ -40,14 +40,19 @@ static const char schema[] =
     "CREATE INDEX metric_trial ON metric(trial, tag, step);";
 
 static const char *const statements[STATEMENT_COUNT] = {
+    [BEGIN] = "BEGIN IMMEDIATE",
+    [COMMIT] = "COMMIT",
     [PUT_FACT] = "INSERT INTO fact VALUES(?,?) ON CONFLICT(key) DO UPDATE SET value=excluded.value",
     [GET_FACT] = "SELECT value FROM fact WHERE key=?",
     [PUT_STAGE] = "INSERT OR REPLACE INTO stage VALUES(?,?,?,?,?,?,?,?,?,?)",
     [COUNT_TRIALS] = "SELECT state, count(*) FROM trial WHERE stage=? GROUP BY state",
     [ADD_TRIAL] = "INSERT INTO trial VALUES(NULL,?2,?3,?4,?5,?6,?7,?8,?9,?10,?11,?12,?13,?14,?15,"
                   "?16,?17,?18,?19,?20,?21,?22)",
-    [PUT_TRIAL] = "INSERT OR REPLACE INTO trial VALUES(?1,?2,?3,?4,?5,?6,?7,?8,?9,?10,?11,?12,?13,"
-                  "?14,?15,?16,?17,?18,?19,?20,?21,?22)",
+    /* Its place stays, and with it the index of places. */
+    [PUT_TRIAL] = "UPDATE trial SET name=?4, params=?5, fingerprint=?6, state=?7, attempts=?8, "
+                  "started=?9, ended=?10, ending=?11, exit_status=?12, signal=?13, message=?14, "
+                  "user_time=?15, system_time=?16, memory_peak=?17, host=?18, gpus=?19, "
+                  "objective=?20, warning=?21, draw=?22 WHERE id=?1 AND stage=?2 AND number=?3",
     [GET_TRIAL] = "SELECT * FROM trial WHERE stage=? AND number=?",
     [ADD_ATTEMPT] = "INSERT INTO attempt VALUES(?,?,?,?,?,?,?,?)",
     [GET_ATTEMPTS] = "SELECT number, started, ended, ending, exit_status, signal, message FROM "
@@ -207,7 +212,8 @@ int store_write(struct store *s, struct err *err)
 {
     if (s->writing)
         return s->doom.code ? err_copy(err, &s->doom) : 0;
-    if (store_exec(s, "BEGIN IMMEDIATE", err) == -1)
+    sqlite3_stmt *st = store_statement(s, BEGIN, err);
+    if (!st || store_run(s, st, err) == -1)
         return -1;
     s->writing = true;
     return 0;
@@ -220,9 +226,10 @@ int store_commit(struct store *s, struct err *err)
     s->writing = false;
     struct err doom = s->doom;
     s->doom = (struct err){0};
+    sqlite3_stmt *st = doom.code ? NULL : store_statement(s, COMMIT, err);
     if (doom.code)
         err_copy(err, &doom);
-    else if (store_exec(s, "COMMIT", err) == 0)
+    else if (st && store_run(s, st, err) == 0)
         return 0;
     sqlite3_exec(s->db, "ROLLBACK", NULL, NULL, NULL);
     store_tags_done(s); /* some may have been rolled back */

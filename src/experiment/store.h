@@ -117,7 +117,8 @@ struct store_trial {
     char *warning; /* "1 event file is damaged: …"; NULL: none */
 };
 
-/* Adds the row (id 0: it gets one) or replaces all of it. Strings are copied. */
+/* Adds the row (id 0: it gets one) or replaces all of it but its place, `stage` and `number`, which
+ * are what they were. Strings are copied. */
 int store_put_trial(struct store *s, struct store_trial *t, struct err *err) MUST_CHECK;
 void store_trial_done(struct store_trial *t);
 /* ERR_NOT_FOUND where there is none. */
@@ -166,6 +167,8 @@ int store_each_trial(struct store *s, const struct store_query *q,
 
 /* ---- attempts: append-only history -------------------------------------------------------- */
 
+/* The `end` of one that the user stopped, or that ran when its driver died: no failure. */
+#define STORE_INTERRUPTED "interrupted"
 struct store_attempt {
     int number; /* from 1 */
     usec_t started, ended;

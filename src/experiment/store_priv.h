@@ -11,6 +11,8 @@
 #define STORE_TAGS_MAX 10000         /* of one experiment */
 
 enum store_statement {
+    BEGIN,
+    COMMIT,
     PUT_FACT,
     GET_FACT,
     PUT_STAGE,

@@ -46,6 +46,8 @@ int store_put_trial(struct store *s, struct store_trial *t, struct err *err)
         return -1;
     if (!t->id)
         t->id = sqlite3_last_insert_rowid(s->db);
+    else if (sqlite3_changes(s->db) == 0)
+        return err_set(err, ERR_INTERNAL, "trial %lld has no row in its place", (long long)t->id);
     return 0;
 }
 

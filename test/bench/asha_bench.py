@@ -95,4 +95,5 @@ def main():
     return 0 if within else 1
 
 
-sys.exit(main())
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,6 +1,8 @@
 #!/usr/bin/env python3
 """flambe beside its peers, measured in one run: A B A B …, medians, and the ratio of medians.
 
+Usage: FLAMBE_BUILD=BUILD test/bench/bench.py [--quick] [PART…]
+
 A line reads: what, flambe's figure, the peer's or the limit, the ratio, and 'within' or 'MISSED' where
 the project has promised a bound. Wall times drift with the machine; ratios of one run drift less.
 
@@ -11,84 +13,19 @@ Memory comes from GNU time: asked of a child of this Python directly, the kernel
 would begin with Python's own pages, from before the exec.
 Parts that need real hosts need root and LXC, and say so when they are left out.
 """
+import argparse
 import json
 import os
 import pathlib
 import shutil
 import statistics
 import sys
-import tempfile
 import time
 
-sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent))
-import conftest as harness  # noqa: E402
+import run_bench
+from measure import TURNS, Run, harness, ms, row, s, scheduled, turns, verdicts
 
-TURNS = 9
 SERVER_LIMITS = 1.25  # a wall time this close to the server's busy time is limited by the server
-verdicts = []
-
-
-def row(what, ours, limit, ratio="", within=None):
-    verdicts.append(within)
-    verdict = "" if within is None else "within" if within else "MISSED"
-    print(f"{what:<62} {ours:>10} {limit:>16} {ratio:>8} {verdict}".rstrip(), flush=True)
-
-
-def ms(seconds):
-    return f"{seconds * 1000:.1f} ms"
-
-
-def s(seconds):
-    return f"{seconds:.2f} s"
-
-
-# ---- one process ----------------------------------------------------------------------------------
-
-
-def scheduled(pid):
-    """Seconds that a process has run, and seconds that it was ready and had no processor."""
-    ran, waited = pathlib.Path(f"/proc/{pid}/schedstat").read_text().split()[:2]
-    return int(ran) / 1e9, int(waited) / 1e9
-
-
-class Run:
-    """One whole process: .wall, .own (wall less waiting for a processor), .cpu, .mib, .code"""
-
-    def __init__(self, argv, env, memory=False):
-        into = tempfile.NamedTemporaryFile("r") if memory else None
-        if memory:
-            argv = ["/usr/bin/time", "-f", "%M", "-o", into.name, *argv]
-        errors = tempfile.TemporaryFile("w+")
-        null = [(os.POSIX_SPAWN_OPEN, fd, os.devnull, os.O_RDWR, 0) for fd in (0, 1)]
-        path = shutil.which(argv[0])
-        ours = scheduled("self")[1]
-        start = time.perf_counter()
-        pid = os.posix_spawn(path, argv, env,
-                             file_actions=[*null, (os.POSIX_SPAWN_DUP2, errors.fileno(), 2)])
-        os.waitid(os.P_PID, pid, os.WEXITED | os.WNOWAIT)
-        self.wall = time.perf_counter() - start
-        waited = scheduled(pid)[1] + scheduled("self")[1] - ours
-        _, status, usage = os.wait4(pid, 0)
-        self.own = self.wall - waited
-        self.cpu = usage.ru_utime + usage.ru_stime
-        self.mib = int(into.read().split()[-1]) / 1024 if memory else None
-        self.code = os.waitstatus_to_exitcode(status)
-        if self.code:
-            errors.seek(0)
-            print(f"   '{' '.join(argv)[:100]}' ended with {self.code}: {errors.read()[-600:]}", flush=True)
-
-
-def turns(sides, count=TURNS, what="wall"):
-    """Medians, side by side: each (argv, env) once to warm up, then turn by turn."""
-    taken = [[] for _ in sides]
-    for turn in range(count + 1):
-        for side, (argv, env) in enumerate(sides):
-            run = Run(argv, env)
-            if run.code:
-                raise SystemExit("bench: a program that is measured failed")
-            if turn:
-                taken[side].append(getattr(run, what))
-    return [statistics.median(t) for t in taken]
 
 
 # ---- the sandbox's side ---------------------------------------------------------------------------
@@ -267,21 +204,31 @@ def bench_exec(env):
 
 
 PARTS = {"version": bench_version, "status": bench_status, "calls": bench_calls, "ready": bench_ready,
-         "ghosts": bench_ghosts, "exec": bench_exec}
+         "ghosts": bench_ghosts, "exec": bench_exec, **run_bench.PARTS}
+
+
+def arguments():
+    parser = argparse.ArgumentParser(prog="bench", description="flambe beside its peers, as ratios")
+    parser.add_argument("--quick", action="store_true", help="the longest run has 20,000 trials, not 100,000")
+    parser.add_argument("parts", nargs="*", metavar="PART",
+                        help=f"one of {', '.join(PARTS)}, which are the default, or {', '.join(run_bench.SLOW)}")
+    args = parser.parse_args()
+    unknown = [part for part in args.parts if part not in PARTS and part not in run_bench.SLOW]
+    if unknown:
+        parser.error(f"unknown part '{unknown[0]}'; there are: {' '.join([*PARTS, *run_bench.SLOW])}")
+    return args
 
 
 def main():
-    wanted = sys.argv[1:] or list(PARTS)
-    unknown = [w for w in wanted if w not in PARTS]
-    if unknown:
-        raise SystemExit(f"bench: unknown part '{unknown[0]}'; there are: {' '.join(PARTS)}")
+    args = arguments()
+    run_bench.quick = args.quick
     env = harness.clean_env("/nonexistent")
     load = os.getloadavg()[0]
     print(f"{os.cpu_count()} processors, load {load:.1f} at the start"
           f"{': wall times are too long while others work here' if load > 1 else ''}")
     print(f"{'':<62} {'flambe':>10} {'peer or limit':>16} {'ratio':>8}", flush=True)
-    for name in wanted:
-        PARTS[name](env)
+    for name in args.parts or PARTS:
+        {**PARTS, **run_bench.SLOW}[name](env)
     missed = sum(1 for v in verdicts if v is False)
     print(f"\n{sum(1 for v in verdicts if v)} bounds within, {missed} missed; load {os.getloadavg()[0]:.1f} at the end")
     return 1 if missed else 0

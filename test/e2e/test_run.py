@@ -73,8 +73,8 @@ def test_a_sweep(sweep):
                     r"  best of train: loss 2 of args_1=fast,lr=0.25,size=8_2\n"
                     r"    args_1=fast, lr=0.25, size=8\n", done.stdout), done.stdout
     assert done.stdout.endswith(
-        f"  results in {sweep.dir('sweep')}\nnext: flambe results {sweep.dir('sweep')}\n"
-        f"      tensorboard --logdir {sweep.dir('sweep')}\n")
+        "  results in out/output__sweep\nnext: flambe results out/output__sweep\n"
+        "      tensorboard --logdir out/output__sweep\n")
     assert "stage 'train': 8 trials\n" in done.stderr
     assert "stage 'test': 2 trials\nstage 'test': success: 2 success\n" in done.stderr
     assert "best loss 2 of args_1=fast,lr=0.25,size=8_2\n" in done.stderr

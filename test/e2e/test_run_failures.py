@@ -2,6 +2,7 @@
 import json
 import os
 import re
+import sqlite3
 import struct
 import subprocess
 
@@ -34,7 +35,7 @@ def test_a_stages_trials_all_end_then_it_stops(lab):
     assert "flambe stop.yaml, which goes on where it ended" in done.stdout
     for name, why in (("what=exit 3_0", "exit status 3"), ("what=kill -9 $$_1", "signal 9"),
                       ("what=exec sleep 30_3", "time limit"), ("what=kill -SEGV $$_6", "signal 11")):
-        assert (f"train/{name}: failure ({why}): see {lab.dir('stop')}/train/{name}/console.out\n"
+        assert (f"train/{name}: failure ({why}): see out/output__stop/train/{name}/console.out\n"
                 in done.stderr), done.stderr
     assert lab.states("stop") == {"success": 1, "failure": 6, "pending": 7}
     status = lab.status("stop")
@@ -291,7 +292,7 @@ pipeline:
     assert c["objective"] is None
     warning = json.loads((lab.dir("log") / "c" / "n=1_0" / "result.json").read_text())["warning"]
     assert warning == "it reported no 'nothing'"
-    assert "flambe: warning: c/n=1_0: it reported no 'nothing'\n" in done.stderr
+    assert re.search(r"flambe: warning: c/n=(1_0|2_1): it reported no 'nothing'\n", done.stderr)
     assert done.stderr.count("reported no") == 1, "once a stage"
 
 
@@ -347,3 +348,37 @@ reduce: {a: 1}
     done = lab.flambe("none.yaml")
     assert done.returncode == 1 and "no trial of 'a' reported 'v'" in done.stderr, told(done)
     assert lab.status("none")["state"] == "failed"
+
+
+# ---- programs that damage their own directory -------------------------------------------------------
+
+
+@pytest.mark.parametrize("damage", ['rm -rf "$FLAMBE_DIR"', 'mkdir "$FLAMBE_DIR/result.json"',
+                                    'mkfifo "$FLAMBE_DIR/result.json"', 'ln -s nowhere "$FLAMBE_DIR/result.json"',
+                                    'rm "$FLAMBE_DIR/console.out"; mkfifo "$FLAMBE_DIR/console.out"; exit 1'])
+def test_a_trial_that_damages_its_directory_costs_no_other(lab, damage):
+    (lab.home / "own.yaml").write_text(
+        "!Experiment\nname: own\nsave_path: out\nmax_failures: 0\nstop_on_failure: false\npipeline:\n"
+        "  a: !Command\n    command: |\n      [ {n} = 2 ] || exit 0\n      " + damage + "\n"
+        "    params: {n: !g [1, 2, 3]}\n")
+    lab.flambe("own.yaml")
+    db = sqlite3.connect(f"file:{lab.dir('own')}/flambe.db?mode=ro", uri=True)
+    states = [row[0] for row in db.execute("SELECT state FROM trial ORDER BY number")]
+    assert states[0] == states[2] == 2 and states[1] in (2, 3)
+    assert json.loads((lab.dir("own") / "a" / "n=1_0" / "result.json").read_text())["state"] == "success"
+
+
+@pytest.mark.parametrize("plant", ['rm -rf "$FLAMBE_DIR"; ln -s "$VICTIM" "$FLAMBE_DIR"',
+                                   'mkdir "$FLAMBE_CHECKPOINT"; touch "$FLAMBE_CHECKPOINT/x"; '
+                                   'ln -sf "$VICTIM/kept" "$FLAMBE_DIR/console.out"'])
+def test_the_next_attempt_follows_no_link_out(lab, plant):
+    victim = lab.home / "victim"
+    victim.mkdir()
+    (victim / "kept").write_text("kept")
+    (lab.home / "own.yaml").write_text(
+        "!Experiment\nname: own\nsave_path: out\npipeline:\n  a: !Command\n"
+        "    command: |\n      echo out; [ $FLAMBE_ATTEMPT = 2 ] && exit 0\n      " + plant + "\n      exit 1\n"
+        f"    env: {{VICTIM: {victim}}}\n")
+    lab.good("own.yaml")
+    assert [p.name for p in victim.iterdir()] == ["kept"] and (victim / "kept").read_text() == "kept"
+    assert lab.console("own", "a", "0") == "out\n"

@@ -125,7 +125,7 @@ static void assert_points(struct store *s, int64_t trial, const char *tag, const
 
 static void point(struct store *s, int64_t trial, const char *tag, int64_t step, double value)
 {
-    good(store_add_point(s, trial, str_of(tag), step, step * USEC_PER_SEC, value, &err));
+    good(store_add_point(s, trial, str_of(tag), step, USEC_PER_SEC, value, &err));
 }
 
 static void assert_fact(struct store *s, const char *key, const char *want)
@@ -257,6 +257,9 @@ static void a_trial_comes_back_as_it_went(void **state)
     store_trial_done(&have);
     assert_int_equal(store_trial(s, 2, 8, &have, &err), -1);
     assert_int_equal(err.code, ERR_NOT_FOUND);
+    t.number = 8; /* a row has its place for good */
+    assert_int_equal(store_put_trial(s, &t, &err), -1);
+    assert_int_equal(err.code, ERR_INTERNAL);
     store_close(s);
 }
 
