@@ -215,7 +215,6 @@ static void fill_row(struct beginning *b, char *fingerprint, char *params, struc
     t->started = clock_wall(loop_clock(s->d->o.loop));
     t->ended = 0;
     t->has_objective = false;
-    s->counts[TRIAL_RUNNING]++;
 }
 
 static int submit(struct running *r, const struct launch *l, struct err *err)
@@ -256,6 +255,7 @@ static int start(struct beginning *b, struct store_trial *t, struct err *err)
     struct running *r = NULL;
     if (rc == 0) {
         r = add_running(s, t);
+        s->counts[TRIAL_RUNNING]++;
         rc = trial_files_begin(r->directory, group, l.params, b->c->params, s->domains,
                                r->t.started, err);
     }
@@ -520,8 +520,8 @@ static int put_interrupted(struct driver *d, struct store_trial *t, struct err *
 
 void trial_interrupt(struct driver *d, struct running *r)
 {
-    if (put_interrupted(d, &r->t, NULL) == 0) /* else its row says that it was running */
-        r->stage->counts[TRIAL_RUNNING]--;
+    (void)!put_interrupted(d, &r->t, NULL); /* on a full disk its row says that it was running */
+    r->stage->counts[TRIAL_RUNNING]--;
 }
 
 int trial_recover(struct stage_run *s, const struct store_trial *row, struct err *err)

@@ -139,7 +139,8 @@ pipeline:
 schedulers: {a: !ray.ASHAScheduler {max_t: 4, time_attr: epoch, grace_period: 4, metric: loss, mode: min}}
 """)
     lab.good("max.yaml")
-    assert lab.states("max") == {"stopped": 2}
+    assert lab.states("max") == {"success": 2}, "they came as far as they should"
+    assert {r["end"] for r in lab.rows("max")} == {"stopped"}
     assert all(4 <= n < 20 for n in counts(lab, "max").values()), counts(lab, "max")
 
 
@@ -186,7 +187,7 @@ def optuna(lab):
 def test_tpe_finds_the_good_ones(optuna):
     lab = optuna
     lab.put("tpe", 30)
-    done = lab.good("tpe.yaml")
+    done = lab.good("-d", "tpe.yaml")  # one at a time: the draws do not depend on the machine
     rows = lab.rows("tpe", "a")
     assert len(rows) == 30 and {r["state"] for r in rows} == {"success"}
     assert rows[0]["objective"] < 1.5, rows[0]
