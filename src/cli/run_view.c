@@ -257,7 +257,7 @@ void run_view_end(struct run_view *v, const struct driver_status *s, struct stor
     console_keep(&cli->screen);
     if (cli->json)
         return;
-    AUTO_BUF struct buf text = {0}, clean = {0}, rest = {0}, place = {0}, name = {0};
+    AUTO_BUF struct buf text = {0}, clean = {0}, place = {0}, name = {0};
     char span[CLOCK_SPAN_SIZE];
     clock_span(now(v) - v->began, span);
     buf_addf(&clean, "%s after %s: ", outcome(why), span);

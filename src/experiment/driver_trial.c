@@ -356,6 +356,7 @@ static void try_again(struct running *r, int failures)
 }
 
 /* `said`: the user is not told again. */
+PRINTF_LIKE(3, 4)
 static void warn_about(struct running *r, bool said, const char *fmt, ...)
 {
     AUTO_BUF struct buf text = {0};

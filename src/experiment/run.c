@@ -291,6 +291,17 @@ struct drawn_list {
     size_t count, cap;
 };
 
+/* Text that takes the place of some of the file's. */
+struct edit {
+    size_t start, end;
+    char *text;
+};
+
+struct edits {
+    struct edit *items;
+    size_t count, cap;
+};
+
 static void gather_drawn(const struct choice_list *l, struct drawn_list *out)
 {
     for (size_t i = 0; i < l->count; i++) {
@@ -304,10 +315,22 @@ static void gather_drawn(const struct choice_list *l, struct drawn_list *out)
     }
 }
 
-static int by_start(const void *a, const void *b)
+static int by_node(const void *a, const void *b)
 {
     const struct choice *const *x = a, *const *y = b;
     return ((*x)->node->start > (*y)->node->start) - ((*x)->node->start < (*y)->node->start);
+}
+
+static int by_start(const void *a, const void *b)
+{
+    const struct edit *x = a, *y = b;
+    return (x->start > y->start) - (x->start < y->start);
+}
+
+static void add_edit(struct edits *e, size_t start, size_t end, char *text)
+{
+    MEM_PUSH_ROOM(e->items, e->count, e->cap);
+    e->items[e->count++] = (struct edit){start, end, text};
 }
 
 static void write_drawn(const struct choice *c, struct buf *out)
@@ -323,31 +346,90 @@ static void write_drawn(const struct choice *c, struct buf *out)
     buf_addc(out, ']');
 }
 
-int run_write_resolved(const struct run *r, const struct experiment *e, struct str text,
-                       struct err *err)
+/* True where some are left as they are: a search draws them, or an alias has one text for several
+ * places, each of which drew other numbers. */
+static bool edit_draws(const struct experiment *e, struct edits *edits)
 {
-    AUTO_BUF struct buf out = {0};
     struct drawn_list drawn = {0};
-    for (size_t i = 0; i < e->stage_count; i++)
-        if (e->stages[i].search.kind == SEARCH_GRID)
+    bool left = false;
+    for (size_t i = 0; i < e->stage_count; i++) {
+        bool grid = e->stages[i].search.kind == SEARCH_GRID;
+        left = left || !grid;
+        if (grid)
             gather_drawn(&e->stages[i].space.choices, &drawn);
+    }
     if (drawn.count)
-        qsort(drawn.items, drawn.count, sizeof *drawn.items, by_start);
-    buf_addf(&out, "# Resolved from '%s'; numbers were drawn with the seed %llu.\n", e->path,
-             (unsigned long long)e->drawn_with);
-    size_t at = 0;
+        qsort(drawn.items, drawn.count, sizeof *drawn.items, by_node);
     for (size_t i = 0; i < drawn.count; i++) {
         const struct yaml_node *n = drawn.items[i]->node;
         bool shared = (i + 1 < drawn.count && drawn.items[i + 1]->node == n) ||
                       (i > 0 && drawn.items[i - 1]->node == n);
-        if (n->start < at || shared) /* an alias: each of its places drew other numbers */
+        struct buf text = {0};
+        left = left || shared;
+        if (shared)
             continue;
-        buf_add(&out, text.p + at, n->start - at);
-        write_drawn(drawn.items[i], &out);
-        at = n->end;
+        write_drawn(drawn.items[i], &text);
+        add_edit(edits, n->start, n->end, buf_take(&text));
+    }
+    free(drawn.items);
+    return left;
+}
+
+/* Whether the map is written as '{key: value}': a '{' stands in front of its first key. */
+static bool is_in_braces(const struct yaml_node *map, struct str text)
+{
+    bool comment = false;
+    for (size_t i = map->start; i < map->pairs[0].key->start; i++) {
+        if (text.p[i] == '{' && !comment)
+            return true;
+        comment = text.p[i] == '#' || (comment && text.p[i] != '\n');
+    }
+    return false;
+}
+
+/* The seed in use, for a file without one: in the place of the -1, or in front of the first key. */
+static void edit_seed(const struct experiment *e, struct str text, struct edits *edits)
+{
+    const struct yaml_node *root = e->file.documents[e->file.document_count - 1];
+    const struct yaml_node *seed = yaml_get(root, "seed");
+    if (seed) {
+        add_edit(edits, seed->start, seed->end,
+                 mem_printf("%llu", (unsigned long long)e->drawn_with));
+        return;
+    }
+    size_t first = root->pairs[0].key->start, line = first;
+    while (line > 0 && text.p[line - 1] == ' ')
+        line--;
+    add_edit(edits, first, first,
+             !is_in_braces(root, text)
+                 ? mem_printf("seed: %llu\n%.*s", (unsigned long long)e->drawn_with,
+                              (int)(first - line), text.p + line)
+                 : mem_printf("seed: %llu, ", (unsigned long long)e->drawn_with));
+}
+
+int run_write_resolved(const struct run *r, const struct experiment *e, struct str text,
+                       struct err *err)
+{
+    AUTO_BUF struct buf out = {0};
+    struct edits edits = {0};
+    if (edit_draws(e, &edits) && e->seed == -1)
+        edit_seed(e, text, &edits);
+    if (edits.count)
+        qsort(edits.items, edits.count, sizeof *edits.items, by_start);
+    buf_addf(&out, "# Resolved from '%s'; numbers were drawn with the seed %llu.\n", e->path,
+             (unsigned long long)e->drawn_with);
+    size_t at = 0;
+    for (size_t i = 0; i < edits.count; i++) {
+        const struct edit *edit = &edits.items[i];
+        if (edit->start >= at) { /* else it is within another one */
+            buf_add(&out, text.p + at, edit->start - at);
+            buf_adds(&out, edit->text);
+            at = edit->end;
+        }
+        free(edit->text);
     }
     buf_add(&out, text.p + at, text.n - at);
-    free(drawn.items);
+    free(edits.items);
     AUTO_FREE char *path = fs_join(r->directory, RUN_RESOLVED_FILE);
     return fs_write_atomic(path, 0666, buf_view(&out), err);
 }

@@ -498,7 +498,56 @@ static void an_alias_of_a_draw_stays(void **state)
     AUTO_FREE char *resolved = resolved_of(p, file, &e);
     experiment_done(&e);
     assert_non_null(strstr(resolved, "a: &x !s [0, 1000000, 2]\n      b: *x\n      c: !g [3]\n"));
-    assert_same_variants(p, file, on_machine.seed);
+    assert_non_null(strstr(resolved, "\n!Experiment\nseed: 7\nname: x\n"));
+    assert_same_variants(p, file, 1234);
+}
+
+/* Without the seed a search, and an alias, would draw others from the resolved file. */
+static void the_seed_is_kept_for_what_is_drawn_later(void **state)
+{
+    struct place *p = *state;
+    static const struct {
+        const char *file, *want;
+    } cases[] = {
+        {"!Experiment\n# mine\n  seed: -1 # any\n  name: x\n  pipeline: {s: !Script {script: m, "
+         "kwargs: {a: !s [0, 9, 1]}}}\n  search: {s: !random {trials: 3}}\n",
+         "!Experiment\n# mine\n  seed: 7 # any\n  name: x\n"},
+        {"!Experiment\n  name: x\n  pipeline: {s: !Script {script: m, kwargs: {a: !s [0, 9, 1]}}}\n"
+         "  search: {s: !random {trials: 3}}\n",
+         "!Experiment\n  seed: 7\n  name: x\n"},
+        {"!Experiment # {\n# {\n name: x\n pipeline: {s: !Script {script: m, kwargs: {a: &a !s [0, "
+         "9, "
+         "1], b: *a}}}\n",
+         "# {\n seed: 7\n name: x\n"},
+        {"!Experiment # mine\n{ # {\n\"name\": x, pipeline: {s: !Script {script: m, kwargs: {a: &a "
+         "!s [0, 9, "
+         "1], "
+         "b: *a}}}}\n",
+         "mine\n{ # {\nseed: 7, \"name\": x"},
+        {"h: ./.\n---\n!Experiment {name: x, pipeline: {s: !Script {script: m, kwargs: {a: &a !s "
+         "[0, "
+         "9, 1], b: *a}}}}\n",
+         "h: ./.\n---\n!Experiment {seed: 7, name: x"},
+        {"!Experiment\nname: x\nseed: 3\npipeline: {s: !Script {script: m, kwargs: {a: !s [0, 9, "
+         "1]}}}\nsearch: {s: !random {trials: 3}}\n",
+         "seed 3.\n!Experiment\nname: x\nseed: 3\npipeline"},
+    };
+    for (size_t i = 0; i < COUNT_OF(cases); i++) {
+        struct experiment e, again;
+        struct err err = {0};
+        struct diags diags;
+        AUTO_FREE char *resolved = resolved_of(p, cases[i].file, &e);
+        if (!strstr(resolved, cases[i].want))
+            fail_msg("%s", resolved);
+        struct experiment_options machine = on_machine;
+        machine.seed = 1234;
+        if (experiment_parse("r.yaml", str_of(resolved), &machine, &again, &diags, &err) == -1)
+            fail_msg("%s\n%s", err.msg, resolved);
+        diags_done(&diags);
+        assert_int_equal(again.drawn_with, e.drawn_with);
+        experiment_done(&e);
+        experiment_done(&again);
+    }
 }
 
 static void what_a_search_draws_stays(void **state)
@@ -541,6 +590,7 @@ int main(void)
         T(what_a_killed_run_leaves_is_waited_for),
         T(drawn_numbers_take_the_place_of_draws),
         T(the_resolved_file_gives_the_same_trials),
+        T(the_seed_is_kept_for_what_is_drawn_later),
         T(an_alias_of_a_draw_stays),
         T(what_a_search_draws_stays),
         T(extensions_stay_in_front),
