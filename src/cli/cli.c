@@ -105,6 +105,7 @@ static bool wants_color(const char *choice, int fd)
 
 static void set_up_outputs(struct cli *cli)
 {
+    cli->out.tty = isatty(cli->out.fd) == 1;
     cli->screen.color = wants_color(cli->opt.color, cli->screen.fd);
     cli->out.color = wants_color(cli->opt.color, cli->out.fd);
     cli->json = cli->opt.output && strcmp(cli->opt.output, "json") == 0;

@@ -114,7 +114,7 @@ static void text_row(struct listing *l, const struct row *row)
     table_add(&l->table, STYLE_NONE, row->stage);
     buf_addf(&text, "%lld", (long long)t->number);
     add_cell(l, STYLE_BOLD, &text);
-    table_add(&l->table, trial_state_style(t->state), trial_state_name(t->state));
+    table_add(&l->table, trial_state_style(t->state), row->state);
     if (t->has_objective)
         number_short(t->objective, &text);
     add_cell(l, STYLE_BOLD, &text);

@@ -18,6 +18,7 @@
 #include "experiment/run.h"
 #include "experiment/secrets.h"
 #include "os/fs.h"
+#include "os/lock.h"
 #include <limits.h>
 #include <stdlib.h>
 #include <string.h>
@@ -89,6 +90,13 @@ static int check_secrets(struct job *j, struct err *err)
 /* ---- the results directory --------------------------------------------------------------------
  */
 
+static bool is_held(const char *directory)
+{
+    AUTO_FREE char *lock = fs_join(directory, RUN_LOCK_FILE);
+    pid_t holder = 0;
+    return lock_holder(lock, &holder, NULL) == -1 || holder != 0;
+}
+
 static int open_run(struct job *j, struct err *err)
 {
     const struct cli_options *opt = &j->cli->opt;
@@ -104,12 +112,13 @@ static int open_run(struct job *j, struct err *err)
     if (run_open(j->loop, &o, &j->run, err) == 0)
         return 0;
     AUTO_FREE char *directory = run_directory(o.save_path, o.name);
+    AUTO_FREE char *state = fs_join(directory, STORE_FILE);
     struct err *why = err;
-    if (why && why->code == ERR_EXISTS && opt->force == false) {
+    if (why && why->code == ERR_EXISTS && fs_exists(state)) {
         cli_hint(j->cli, "flambe results %s   to see them", directory);
         cli_hint(j->cli, "flambe %s --reuse   to run what has changed, and keep the rest", j->path);
         cli_hint(j->cli, "flambe %s --force   to remove them and begin anew", j->path);
-    } else if (why && why->code == ERR_CONFLICT) {
+    } else if (why && why->code == ERR_CONFLICT && is_held(directory)) {
         cli_hint(j->cli, "flambe status %s   to see what runs", directory);
         cli_hint(j->cli, "flambe stop %s     to stop it", directory);
     }
@@ -130,9 +139,9 @@ static void installing(void *ctx, const char *what)
 static void fetch_begin(void *ctx, const struct resource *r)
 {
     struct job *j = ctx;
-    AUTO_BUF struct buf clean = {0};
-    text_clean(str_of(r->location), false, &clean);
-    console_line(&j->cli->screen, "fetching %s", buf_text(&clean));
+    AUTO_BUF struct buf clean = {0}; /* not its URL, which may hold a password */
+    text_clean(str_of(r->name), false, &clean);
+    console_line(&j->cli->screen, "fetching '%s'", buf_text(&clean));
 }
 
 static void fetch_progress(void *ctx, const struct resource *r, uint64_t so_far, uint64_t total)
@@ -347,7 +356,7 @@ static int drive(struct job *j, struct err *err)
                                .record = ends,
                                .flambe = j->exe,
                                .one_at_a_time = j->cli->opt.debug,
-                               .reuse = j->cli->opt.reuse,
+                               .reuse = j->run.reuse,
                                .event = on_event,
                                .tick = on_tick,
                                .ctx = j};
@@ -411,17 +420,19 @@ static int work(struct job *j, struct err *err)
         run_write_resolved(&j->run, &j->experiment, buf_view(&j->text), err) == -1)
         return -1;
     make_env(j);
-    j->view = run_view_new(j->cli, clock_system(), j->run.directory);
+    AUTO_FREE char *shown = run_directory(j->experiment.save_path, j->experiment.name);
+    j->view =
+        run_view_new(j->cli, clock_system(), strncmp(shown, "./", 2) == 0 ? shown + 2 : shown);
     return drive(j, err);
 }
 
 /* What 'flambe status -o json' would say, and the error beside it. */
-static void say_json(struct job *j, const struct err *why)
+static void say_json(struct job *j, const char *directory, const struct err *why)
 {
     struct results r;
     struct results_state state;
     json_t *value = NULL;
-    if (!j->cli->json || !j->view || results_open(j->cli, j->run.directory, &r, NULL) == -1)
+    if (!j->cli->json || !j->view || !directory || results_open(j->cli, directory, &r, NULL) == -1)
         return;
     if (results_state(&r, &state, NULL) == 0 && results_json(&r, &state, &value, NULL) == 0) {
         if (why)
@@ -439,13 +450,14 @@ static int run(struct cli *cli, struct err *err)
     loop_catch_signals(j.loop, NULL, NULL);
     j.machine = machine_here(j.loop);
     int rc = work(&j, &why);
-    say_json(&j, rc == -1 ? &why : NULL);
+    AUTO_FREE char *directory = j.run.directory ? mem_dup(j.run.directory) : NULL;
     engine_free(j.engine);
+    run_close(&j.run); /* what is said next is that nothing runs */
+    say_json(&j, directory, rc == -1 ? &why : NULL);
     run_view_free(j.view);
     experiment_plan_done(&j.plan);
     if (j.loaded)
         experiment_done(&j.experiment);
-    run_close(&j.run);
     extensions_done(&j.extensions);
     machine_done(&j.machine);
     strv_done(&j.resources);

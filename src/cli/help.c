@@ -53,9 +53,10 @@ void help_overview(struct buf *out)
 {
     buf_adds(out, "Usage: flambe [OPTION...] FILE.yaml\n"
                   "       flambe [OPTION...] COMMAND [OPERAND...]\n\n");
-    text_wrap("Makes clusters on AWS EC2 from one file, finds them again by name, runs commands on "
-              "them, and takes them down.",
-              0, WIDTH, out);
+    text_wrap(
+        "A cluster's file: makes the cluster on AWS EC2, finds it again by name, runs commands "
+        "on it, and takes it down. An experiment's file: runs its trials on this machine.",
+        0, WIDTH, out);
     heading("Commands", out);
     for (size_t i = 0; i < command_count; i++)
         two_columns(commands[i]->name, commands[i]->summary, 12, out);

@@ -163,6 +163,12 @@ int results_open(struct cli *cli, const char *word, struct results *out, struct 
         results_done(&r);
         return -1;
     }
+    pid_t holder = 0;
+    if (results_holder(&r, &holder, err) == -1) {
+        results_done(&r);
+        return -1;
+    }
+    r.at_work = holder != 0;
     r.name = name_of(r.directory, r.store);
     if (!r.file)
         r.file = store_get(r.store, "path");
@@ -256,6 +262,10 @@ int results_count(const struct results *r, const struct store_stage *stage,
     int64_t begun = 0;
     for (int s = 0; s < TRIAL_STATE_COUNT; s++)
         begun += c.trials.by_state[s];
+    if (!r->at_work) {
+        c.trials.by_state[TRIAL_PENDING] += c.trials.by_state[TRIAL_RUNNING];
+        c.trials.by_state[TRIAL_RUNNING] = 0;
+    }
     if (stage->planned > begun && stage->state != STAGE_DONE)
         c.trials.by_state[TRIAL_PENDING] += stage->planned - begun;
     struct store_query q = {

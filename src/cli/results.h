@@ -17,6 +17,7 @@ struct results {
     struct store *store;
     struct store_stage *stages;
     size_t stage_count;
+    bool at_work; /* a run has the lock: what the store calls running does run */
 };
 
 /* Whether the word means results on this machine rather than a cluster: a directory that has some,
@@ -47,7 +48,8 @@ int results_holder(const struct results *r, pid_t *out, struct err *err) MUST_CH
 
 /* One stage in numbers. */
 struct results_counts {
-    struct store_counts trials; /* TRIAL_PENDING: planned and not begun too */
+    struct store_counts trials; /* TRIAL_PENDING: planned and not begun too, and what ran when the
+                                 * run was interrupted: it is run anew */
     bool has_best;
     double best;
     char *best_name, *best_params; /* of the trial; params is JSON, or NULL */

@@ -66,13 +66,16 @@ static void take_metric(void *ctx, const struct store_metric *m)
 int row_read(const struct results *r, const struct row_columns *c, const struct store_trial *t,
              usec_t wall, struct row *out, struct err *err)
 {
-    struct row row = {.trial = t, .stage = ""};
+    bool cut = t->state == TRIAL_RUNNING && !r->at_work;
+    struct row row = {.trial = t,
+                      .stage = "",
+                      .state = cut ? run_state_name(RUN_INTERRUPTED) : trial_state_name(t->state)};
     for (size_t i = 0; i < r->stage_count; i++)
         if (r->stages[i].id == t->stage)
             row.stage = r->stages[i].name;
     if (t->started && t->ended >= t->started)
         row.duration = t->ended - t->started;
-    else if (t->started && t->state == TRIAL_RUNNING && wall > t->started)
+    else if (t->started && t->state == TRIAL_RUNNING && !cut && wall > t->started)
         row.duration = wall - t->started;
     row.metrics = mem_array(c->metrics.count + 1, sizeof *row.metrics);
     row.has_metric = mem_array(c->metrics.count + 1, sizeof *row.has_metric);
@@ -189,7 +192,7 @@ static void csv_begin(const struct row *row, struct buf *out)
 {
     const struct store_trial *t = row->trial;
     add_csv(row->stage, out);
-    buf_addf(out, "%lld,%s,", (long long)t->number, trial_state_name(t->state));
+    buf_addf(out, "%lld,%s,", (long long)t->number, row->state);
     if (t->has_objective)
         number_text(t->objective, out);
     buf_addc(out, ',');
@@ -289,7 +292,7 @@ void row_json(const struct row *row, const struct row_columns *c, struct buf *ou
     add_string(row->stage, out);
     buf_addf(out, ", \"number\": %lld, \"name\": ", (long long)t->number);
     add_string(t->name, out);
-    buf_addf(out, ", \"state\": \"%s\", \"objective\": ", trial_state_name(t->state));
+    buf_addf(out, ", \"state\": \"%s\", \"objective\": ", row->state);
     if (t->has_objective)
         add_number(t->objective, out);
     else

@@ -24,9 +24,10 @@ void row_columns_done(struct row_columns *c);
 struct row {
     const struct store_trial *trial;
     const char *stage;
-    usec_t duration; /* 0: it has not begun */
-    json_t *params;  /* an object */
-    double *metrics; /* by column */
+    const char *state; /* "interrupted" where it ran when its run ended */
+    usec_t duration;   /* 0: it has not begun */
+    json_t *params;    /* an object */
+    double *metrics;   /* by column */
     bool *has_metric;
 };
 int row_read(const struct results *r, const struct row_columns *c, const struct store_trial *t,

@@ -37,10 +37,18 @@ static const char *stage_style(enum stage_state s)
                                : STYLE_DIM;
 }
 
-static void add_row(struct table *t, const struct store_stage *g, const struct results_counts *c)
+/* A stage that ran when the run ended is where the run is. */
+static const char *state_text(const struct store_stage *g, enum run_state run)
+{
+    return g->state == STAGE_RUNNING && run != RUN_RUNNING ? run_state_name(run)
+                                                           : stage_state_name(g->state);
+}
+
+static void add_row(struct table *t, const struct store_stage *g, enum run_state run,
+                    const struct results_counts *c)
 {
     table_add(t, STYLE_BOLD, g->name);
-    table_add(t, stage_style(g->state), stage_state_name(g->state));
+    table_add(t, stage_style(g->state), state_text(g, run));
     for (int s = 0; s < TRIAL_STATE_COUNT; s++) {
         int64_t n = c->trials.by_state[s];
         const char *bound = s == TRIAL_PENDING && g->at_most && n ? "<=" : "";
@@ -110,7 +118,7 @@ static int show(struct cli *cli, const struct results *r, const struct results_s
         struct results_counts c;
         if ((rc = results_count(r, &r->stages[i], &c, err)) == -1)
             break;
-        add_row(&t, &r->stages[i], &c);
+        add_row(&t, &r->stages[i], s->state, &c);
         for (int k = 0; k < TRIAL_STATE_COUNT; k++)
             total.by_state[k] += c.trials.by_state[k];
         at_most = at_most || (r->stages[i].at_most && c.trials.by_state[TRIAL_PENDING]);
@@ -137,7 +145,8 @@ static int show(struct cli *cli, const struct results *r, const struct results_s
 /* ---- JSON -------------------------------------------------------------------------------------
  */
 
-static json_t *stage_json(const struct store_stage *g, const struct results_counts *c)
+static json_t *stage_json(const struct store_stage *g, enum run_state run,
+                          const struct results_counts *c)
 {
     json_t *trials = json_object();
     for (int s = 0; s < TRIAL_STATE_COUNT; s++)
@@ -150,10 +159,9 @@ static json_t *stage_json(const struct store_stage *g, const struct results_coun
                          number_json(c->best), "params", params ? params : json_object());
     }
     return json_pack("{s:s, s:s, s:I, s:b, s:s?, s:s?, s:o, s:o, s:s?}", "name", g->name, "state",
-                     stage_state_name(g->state), "planned", (json_int_t)g->planned, "at_most",
-                     g->at_most, "metric", g->metric, "mode",
-                     g->metric ? (g->maximize ? "max" : "min") : NULL, "trials", trials, "best",
-                     best, "note", g->note);
+                     state_text(g, run), "planned", (json_int_t)g->planned, "at_most", g->at_most,
+                     "metric", g->metric, "mode", g->metric ? (g->maximize ? "max" : "min") : NULL,
+                     "trials", trials, "best", best, "note", g->note);
 }
 
 int results_json(const struct results *r, const struct results_state *state, json_t **out,
@@ -166,7 +174,7 @@ int results_json(const struct results *r, const struct results_state *state, jso
             json_decref(stages);
             return -1;
         }
-        json_array_append_new(stages, stage_json(&r->stages[i], &c));
+        json_array_append_new(stages, stage_json(&r->stages[i], state->state, &c));
         results_counts_done(&c);
     }
     char began[CLOCK_ISO_SIZE];

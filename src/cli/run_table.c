@@ -53,7 +53,7 @@ static const char *state_style(enum stage_state s)
  */
 
 /* The time left stands in `left`, so that the column goes where nobody knows it. */
-static void add_stage(struct table *t, const struct driver_stage *g)
+static void add_stage(struct table *t, const struct driver_stage *g, bool over)
 {
     table_add(t, STYLE_BOLD, g->name);
     table_add(t, state_style(g->state), stage_state_name(g->state));
@@ -70,37 +70,32 @@ static void add_stage(struct table *t, const struct driver_stage *g)
     }
     table_add(t, STYLE_NONE, buf_text(&best));
     char span[CLOCK_SPAN_SIZE] = "";
-    if (g->time_left >= 0 && g->state == STAGE_RUNNING)
+    if (g->time_left >= 0 && g->state == STAGE_RUNNING && !over)
         clock_span(g->time_left / USEC_PER_SEC * USEC_PER_SEC, span);
     table_add(t, STYLE_NONE, span);
     table_add(t, STYLE_DIM, g->has_best ? g->best_name : "");
 }
 
 /* Which stages are left out where only `room` lines are there: those that have ended first, then
- * those that wait, the last of them first. */
+ * those that wait, then others, the last of them first. A line stands in for those that have ended,
+ * and one for all others. */
 static void leave_out(const struct driver_status *s, size_t room, bool *hidden)
 {
-    size_t ended = 0, shown = s->count;
-    if (shown <= room)
-        return;
-    for (size_t i = 0; i < s->count && shown + 1 > room; i++)
+    size_t shown = s->count, lines = 0;
+    for (size_t i = 0; i < s->count && shown + lines > room; i++)
         if (has_ended(&s->stages[i])) {
             hidden[i] = true;
-            ended++;
             shown--;
+            lines = 1;
         }
-    size_t lines = ended ? 1 : 0;
-    for (size_t i = s->count; i-- > 0 && shown + lines + 1 > room && shown + lines > room;)
-        if (s->stages[i].state == STAGE_PENDING) {
-            hidden[i] = true;
-            shown--;
-            lines = ended ? 2 : 1;
-        }
-    for (size_t i = s->count; i-- > 0 && shown + lines > room && shown > 1;)
-        if (!hidden[i]) {
-            hidden[i] = true;
-            shown--;
-        }
+    size_t both = lines + 1;
+    for (int pass = 0; pass < 2; pass++)
+        for (size_t i = s->count; i-- > 0 && shown > 1 && shown + lines > room;)
+            if (!hidden[i] && (pass || s->stages[i].state == STAGE_PENDING)) {
+                hidden[i] = true;
+                shown--;
+                lines = both;
+            }
 }
 
 /* "4 more stages have ended: 12 success", "3 more stages wait: 40 pending". */
@@ -177,7 +172,7 @@ void run_table_render(const struct driver_status *s, usec_t elapsed, size_t widt
     for (size_t i = 0; i < s->count; i++) {
         if (hidden[i])
             continue;
-        add_stage(&t, &s->stages[i]);
+        add_stage(&t, &s->stages[i], elapsed < 0);
         shown++;
     }
     AUTO_STRV struct strv rows = {0};

@@ -4,6 +4,7 @@
 #include "base/mem.h"
 #include "cli/results.h"
 #include "cli/text.h"
+#include "engine/engine.h"
 #include <locale.h>
 #include <stdlib.h>
 #include <string.h>
@@ -52,12 +53,18 @@ static void say(struct run_view *v, const char *text)
     console_line(&v->cli->screen, "%s", buf_text(&clean));
 }
 
+static bool ended_by(const struct store_trial *t, enum engine_end end)
+{
+    return t->end && strcmp(t->end, engine_end_name(end)) == 0;
+}
+
 /* "exit status 3", "signal 9", "time limit": how it ended, with its message. */
 static void add_end(const struct store_trial *t, struct buf *out)
 {
-    if (t->signal)
+    bool by_itself = !t->end || ended_by(t, ENGINE_SIGNALLED) || ended_by(t, ENGINE_EXITED);
+    if (by_itself && t->signal)
         buf_addf(out, "signal %d", t->signal);
-    else if (t->exit_status > 0)
+    else if (by_itself && t->exit_status > 0)
         buf_addf(out, "exit status %d", t->exit_status);
     else
         buf_adds(out, t->end ? t->end : "failed");
@@ -81,10 +88,14 @@ static void trial_ended(struct run_view *v, const struct driver_event *e, const 
         say(v, buf_text(&text));
         return;
     }
+    if (e->again && t->end && strcmp(t->end, STORE_INTERRUPTED) == 0)
+        return; /* by the user, who knows */
     AUTO_BUF struct buf clean = {0}, line = {0};
     buf_addf(&text, "%s (", e->again ? "it is tried again" : "failure");
     add_end(t, &text);
-    buf_addf(&text, "): see %s/%s/%s/console.out", v->directory, stage, t->name);
+    buf_addc(&text, ')');
+    if (!ended_by(t, ENGINE_NOT_STARTED))
+        buf_addf(&text, ": see %s/%s/%s/console.out", v->directory, stage, t->name);
     text_clean(buf_view(&text), false, &clean);
     text_styled(e->again ? STYLE_YELLOW : STYLE_RED, v->cli->screen.color, buf_view(&clean), &line);
     console_line(&v->cli->screen, "%s", buf_text(&line));
@@ -113,6 +124,15 @@ static void stage_ended(struct run_view *v, const struct driver_stage *g)
     say(v, buf_text(&text));
 }
 
+static void warn(struct run_view *v, const struct driver_event *e, const struct driver_stage *g)
+{
+    AUTO_BUF struct buf text = {0};
+    if (g && e->trial)
+        buf_addf(&text, "%s/%s: ", g->name, e->trial->name);
+    buf_adds(&text, e->text);
+    cli_warn(v->cli, buf_text(&text));
+}
+
 void run_view_event(struct run_view *v, const struct driver_event *e, const struct driver_status *s)
 {
     const struct driver_stage *g = e->stage < s->count ? &s->stages[e->stage] : NULL;
@@ -133,7 +153,7 @@ void run_view_event(struct run_view *v, const struct driver_event *e, const stru
             trial_ended(v, e, g->name);
         return;
     case DRIVER_WARNING:
-        cli_warn(v->cli, e->text);
+        warn(v, e, g);
         return;
     case DRIVER_SAYS:
         say(v, e->text);
@@ -237,7 +257,7 @@ void run_view_end(struct run_view *v, const struct driver_status *s, struct stor
     console_keep(&cli->screen);
     if (cli->json)
         return;
-    AUTO_BUF struct buf text = {0}, clean = {0}, rest = {0}, place = {0}, name = {0};
+    AUTO_BUF struct buf text = {0}, clean = {0}, place = {0}, name = {0};
     char span[CLOCK_SPAN_SIZE];
     clock_span(now(v) - v->began, span);
     buf_addf(&clean, "%s after %s: ", outcome(why), span);

@@ -14,8 +14,14 @@
 
 int console_open(struct console *c, const char *path, struct err *err)
 {
-    /* Non-blocking, so that a FIFO without a reader is an error and no wait. */
-    int flags = O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOCTTY | O_NONBLOCK;
+    /* A new file: an earlier attempt may have left a link or a FIFO of this name. A device
+     * (/dev/null) stays, and is refused below. */
+    struct stat there;
+    bool ours = lstat(path, &there) == -1 || S_ISREG(there.st_mode) || S_ISLNK(there.st_mode) ||
+                S_ISFIFO(there.st_mode);
+    if (ours)
+        unlink(path);
+    int flags = O_WRONLY | O_CREAT | O_CLOEXEC | O_NOCTTY | O_NONBLOCK | O_NOFOLLOW;
     int fd = open(path, flags, 0666);
     if (fd < 0)
         return err_set_sys(err, errno, "cannot write the output to '%.120s'", path);

@@ -18,10 +18,12 @@ struct engine_program {
     const char *const *env;  /* "NAME=value", NULL-terminated: the whole environment, to which an
                               * engine adds what shows the program its GPUs and CPUs */
     const char *directory;   /* in which it starts */
-    const char *console;     /* the file of its standard output and error, made or emptied */
+    const char *console;     /* the file of its standard output and error, made or emptied; a
+                              * relative path starts at the driver's directory */
     int cpus, gpus;
     usec_t time_limit;     /* 0: none */
-    uint64_t memory_limit; /* bytes, of all its processes together; 0: none */
+    uint64_t memory_limit; /* bytes, of all its processes together, where what they share counts
+                            * once; looked at now and then; 0: none */
 };
 
 enum engine_end {
@@ -51,8 +53,11 @@ struct engine_result {
     char message[ENGINE_MESSAGE_MAX]; /* or "" */
 };
 
+/* `started` and `broken` may be NULL. An event may call room(), submit() and stop(), never free().
+ */
 struct engine_events {
-    /* `gpus` is what the program sees as CUDA_VISIBLE_DEVICES, or "". */
+    /* `host` is "" for this machine. `gpus` is what the program sees as CUDA_VISIBLE_DEVICES, or
+     * "". */
     void (*started)(void *ctx, uint64_t id, const char *host, const char *gpus, usec_t wall);
     /* Exactly once for each program that submit() took. */
     void (*ended)(void *ctx, const struct engine_result *result);
@@ -66,7 +71,8 @@ struct engine;
 
 struct engine_ops {
     const char *name; /* "local", "slurm" */
-    /* How many more programs that ask for so much may be submitted now. */
+    /* How many more programs that ask for so much may be submitted now; submit() refuses the next
+     * (ERR_LIMIT). */
     size_t (*room)(const struct engine *e, int cpus, int gpus);
     int (*submit)(struct engine *e, const struct engine_program *p, struct err *err) MUST_CHECK;
     /* Asks all processes of the program to end (SIGTERM), and ends them (SIGKILL) when `grace` has
@@ -118,12 +124,20 @@ struct engine_local_options {
 
 /* Programs of this machine, under a supervisor: a child process that is their parent, and that
  * ends all of them when this process ends, however that happens. Call it before anything starts a
- * thread. */
+ * thread.
+ *
+ * A program leads a session of its own, reads /dev/null, and sees FLAMBE_CPUS and FLAMBE_GPUS (how
+ * many it was given), OMP_NUM_THREADS (its CPUs, unless `env` says otherwise), and, where the
+ * machine has GPUs, CUDA_VISIBLE_DEVICES (its own, or ""). It has ended when its first process has:
+ * what that leaves behind, daemons too, is killed before the end is reported.
+ *
+ * The end is recorded also where this process was killed and cannot hear of it; programs that the
+ * supervisor killed for that reason are not in the record. */
 int engine_local_new(struct loop *loop, const struct engine_local_options *o,
                      const struct engine_events *events, struct engine **out,
                      struct err *err) MUST_CHECK;
 /* Reads the record of an earlier process: calls `ended` for each whole entry, in order. A cut last
- * entry is left out; a missing file is an empty one. */
+ * entry, and any other that is damaged, is left out; a missing file is an empty one. */
 int engine_local_replay(const char *record, void (*ended)(void *, const struct engine_result *),
                         void *ctx, struct err *err) MUST_CHECK;
 

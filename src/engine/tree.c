@@ -182,9 +182,10 @@ bool tree_variable(const struct tree *t, pid_t pid, const char *name, char *out,
 uint64_t tree_proportional(const struct tree *t, pid_t pid, uint64_t fallback)
 {
     char text[2048];
+    struct tree_process p;
     ssize_t n = read_of(t, pid, "smaps_rollup", text, sizeof text - 1);
-    if (n <= 0)
-        return fallback;
+    if (n <= 0) /* not there before Linux 4.14, nor for a process that has ended meanwhile */
+        return tree_look(t, pid, &p) && p.resident ? fallback : 0;
     text[n] = '\0';
     const char *line = strstr(text, "\nPss:");
     unsigned long long kib;

@@ -43,7 +43,7 @@ void tree_inherit(struct tree *t);
  * false where there is none. */
 bool tree_variable(const struct tree *t, pid_t pid, const char *name, char *out, size_t size);
 /* Bytes of memory, of which those shared with other processes count in part: dearer to ask than
- * `resident`. Returns `fallback` where it cannot be told. */
+ * `resident`. Returns `fallback` where it cannot be told, 0 where the process has ended. */
 uint64_t tree_proportional(const struct tree *t, pid_t pid, uint64_t fallback);
 
 #endif

@@ -239,22 +239,26 @@ static bool any_memory_limit(const struct supervisor *s)
     return false;
 }
 
+/* The second look is for processes that ended during the first: what they shared with others went
+ * over to those, and may have been counted twice. */
+static bool over_memory(const struct supervisor *s, const struct trial *t)
+{
+    for (int look = 0; look < 2; look++) {
+        uint64_t sum = 0;
+        for (size_t i = 0; i < s->tree.count; i++) {
+            const struct tree_process *p = &s->tree.items[i];
+            if (p->owner == t)
+                sum += tree_proportional(&s->tree, p->pid, p->resident);
+        }
+        if (sum <= t->memory_limit)
+            return false;
+    }
+    return true;
+}
+
 /* Pages that several processes share, as a program's forked workers do, are in the resident size
  * of each. That sum is quick and never too small; where it passes the limit the exact one decides.
  */
-static bool over_memory(const struct supervisor *s, const struct trial *t)
-{
-    if (t->memory <= t->memory_limit)
-        return false;
-    uint64_t sum = 0;
-    for (size_t i = 0; i < s->tree.count; i++) {
-        const struct tree_process *p = &s->tree.items[i];
-        if (p->owner == t)
-            sum += tree_proportional(&s->tree, p->pid, p->resident);
-    }
-    return sum > t->memory_limit;
-}
-
 static void measure(struct supervisor *s)
 {
     usec_t begin = supervisor_now();
@@ -269,7 +273,7 @@ static void measure(struct supervisor *s)
     for (size_t i = 0; i < s->count; i++) {
         struct trial *t = s->trials[i];
         if (t->state != TRIAL_RUNNING || !t->memory_limit || t->cause == ENGINE_OUT_OF_MEMORY ||
-            !over_memory(s, t))
+            t->memory <= t->memory_limit || !over_memory(s, t))
             continue;
         t->cause = t->cause == ENGINE_END_COUNT ? ENGINE_OUT_OF_MEMORY : t->cause;
         t->kill_at = begin;

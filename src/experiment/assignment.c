@@ -225,6 +225,12 @@ static json_t *read_parameter(struct walk *w, const struct link_use *l)
     return value;
 }
 
+/* A path of this machine may be no UTF-8; as a program's argument it is the same bytes. */
+static json_t *path_json(const char *path)
+{
+    return json_stringn_nocheck(path, strlen(path));
+}
+
 static json_t *read_output(const struct walk *w, const struct link_use *l)
 {
     const struct stage *s = &w->t->plan->experiment->stages[l->stage];
@@ -233,9 +239,9 @@ static json_t *read_output(const struct walk *w, const struct link_use *l)
     for (size_t i = 0; i < s->outputs.count; i++)
         if (strcmp(s->outputs.items[i].key, name) == 0) {
             AUTO_FREE char *path = mem_printf("%s/%s", directory, s->outputs.items[i].value);
-            return json_string(path);
+            return path_json(path);
         }
-    return json_string(directory);
+    return path_json(directory);
 }
 
 static json_t *read_link(struct walk *w, const struct yaml_node *n)
@@ -248,7 +254,7 @@ static json_t *read_link(struct walk *w, const struct yaml_node *n)
     case LINK_RESOURCE:
         for (size_t i = 0; i < e->resource_count; i++)
             if (strcmp(e->resources[i].name, l->path.keys.items[0]) == 0)
-                return json_string(w->t->resources[i]);
+                return path_json(w->t->resources[i]);
         break;
     case LINK_STAGE:
     case LINK_OUTPUT:

@@ -7,12 +7,18 @@
 #include <string.h>
 
 #define POLL_EVERY (250 * USEC_PER_MSEC)
+#define FILL_MAX (50 * USEC_PER_MSEC) /* of beginning, or taking, trials in one turn */
 #define TICK_EVERY (100 * USEC_PER_MSEC)
 #define SYNC_EVERY (100 * USEC_PER_MSEC)
 
 usec_t driver_now(const struct driver *d)
 {
     return clock_mono(loop_clock(d->o.loop));
+}
+
+bool driver_disk_failed(const struct err *err)
+{
+    return err->sys == ENOSPC || err->sys == EDQUOT || err->sys == EIO || err->sys == EROFS;
 }
 
 void driver_say(struct driver *d, enum driver_event_kind kind, const struct stage_run *s,
@@ -169,7 +175,8 @@ static int handle_news(struct driver *d, struct err *err)
         free(n.gpus);
         d->news[i].host = d->news[i].gpus = NULL;
     }
-    memmove(d->news, d->news + i, (d->news_count - i) * sizeof *d->news);
+    if (i)
+        memmove(d->news, d->news + i, (d->news_count - i) * sizeof *d->news);
     d->news_count -= i;
     return rc;
 }
@@ -212,8 +219,14 @@ static size_t room(const struct driver *d)
 /* Begins what there is room for. *more: something is left to wait for. */
 static int fill(struct driver *d, struct stage_run *s, bool *more, struct err *err)
 {
-    *more = d->running != NULL;
+    *more = d->running != NULL || (!d->drain && stage_left(s));
+    usec_t until = driver_now(d) + FILL_MAX;
     while (room(d) > 0) {
+        if (driver_now(d) > until) {
+            *more = true; /* signals, and whoever looks, come first */
+            return 0;
+        }
+        *more = d->running != NULL;
         struct candidate c = {0};
         enum stage_next next;
         if (stage_next(s, &c, &next, err) == -1)
@@ -337,8 +350,24 @@ static void abandon(struct driver *d)
     for (struct running *r = d->running; r; r = r->next)
         engine_stop(d->engine, trial_engine_id(&r->t), 0);
     loop_unshield(d->o.loop);
-    while (d->running)
+    while (d->running) {
+        trial_interrupt(d, d->running);
         trial_drop(d, d->running);
+    }
+}
+
+/* Whoever looks at the results sees all stages from the start. */
+static int put_stages(struct driver *d, struct err *err)
+{
+    struct store_stage *rows;
+    size_t count;
+    if (store_stages(d->o.store, &rows, &count, err) == -1)
+        return -1;
+    store_stages_free(rows, count);
+    for (size_t i = count; i < d->count; i++)
+        if (stage_put(&d->stages[i], STAGE_PENDING, err) == -1)
+            return -1;
+    return 0;
 }
 
 static int run_all(struct driver *d, struct err *err)
@@ -350,7 +379,7 @@ static int run_all(struct driver *d, struct err *err)
         driver_say(d, DRIVER_STAGE_BEGAN, s, NULL, false, NULL);
         if (run_stage(d, s, err) == -1)
             return err_wrap(err, "stage '%s'", s->stage->name);
-        if (d->drain && (stage_wake(s) != USEC_FOREVER || s->cursor < s->total))
+        if (d->drain && (stage_left(s) || s->interrupted))
             return err_set(err, ERR_CANCELLED, "stopped before its end");
         if (stage_end(s, err) == -1)
             return -1;
@@ -391,7 +420,8 @@ int driver_run(struct driver *d, struct err *err)
     struct err why = {0};
     AUTO_FREE char *began = mem_printf("%lld", (long long)d->began);
     if (store_set(d->o.store, STORE_STATE, run_state_name(RUN_RUNNING), err) == -1 ||
-        store_set(d->o.store, STORE_BEGAN, began, err) == -1 || read_record(d, err) == -1)
+        store_set(d->o.store, STORE_BEGAN, began, err) == -1 || read_record(d, err) == -1 ||
+        put_stages(d, err) == -1)
         return -1;
     d->unsynced = true;
     int rc = run_all(d, &why);
@@ -400,6 +430,8 @@ int driver_run(struct driver *d, struct err *err)
         abandon(d);
     if (ours && finish(d, rc, &why, err) == -1)
         return -1;
+    if (!ours && store_sync(d->o.store, NULL) == -1)
+        rc = -1; /* for the first of the two reasons */
     if (rc == -1 && why.sys == ENOSPC)
         err_wrap(&why, "the disk is full; what has ended is kept");
     return rc == 0 ? 0 : err_copy(err, &why);

@@ -45,9 +45,10 @@ struct stage_run {
     struct choice *as_choice_item;
     struct space as_space;
 
-    int64_t total;  /* numbers that a trial may have: from 0 to below it */
-    int64_t cursor; /* the next to be looked at */
-    bool asked_all; /* the search has no more */
+    int64_t total;    /* numbers that a trial may have: from 0 to below it */
+    int64_t cursor;   /* the next to be looked at */
+    bool asked_all;   /* the search has no more */
+    bool interrupted; /* a trial was ended by the user: it is for the next driver */
     struct again *again;
     size_t again_count, again_cap;
 
@@ -63,8 +64,10 @@ struct stage_run {
     const char *watched; /* the metric that asha compares, or NULL */
     bool watched_maximize;
 
+    bool told_nothing; /* that a trial did not report the objective */
     bool has_best;
     double best;
+    int64_t best_number;
     char *best_name;
     usec_t spent; /* by trials that ended in this session */
     int64_t spent_count;
@@ -90,6 +93,7 @@ struct running {
     struct metrics_reader *reader;
     usec_t begun; /* monotonic */
     bool early;   /* is being stopped by a scheduler */
+    bool whole;   /* because it has come to the scheduler's max_t: a success */
     bool damaged;
     double clock; /* the last value of the scheduler's time_attr */
     bool has_clock;
@@ -127,6 +131,9 @@ struct driver {
     struct driver_status status;
 };
 
+/* Whether an error of a trial's files is the disk's, which ends the run, or the trial's own doing.
+ */
+bool driver_disk_failed(const struct err *err);
 usec_t driver_now(const struct driver *d);
 void driver_say(struct driver *d, enum driver_event_kind kind, const struct stage_run *s,
                 const struct store_trial *t, bool again, const char *text);
@@ -143,6 +150,8 @@ enum stage_next { NEXT_TRIAL, NEXT_WAIT, NEXT_NONE };
 /* The next trial to begin. NEXT_WAIT: none now; a running trial or a pause has to end first. */
 int stage_next(struct stage_run *s, struct candidate *out, enum stage_next *next,
                struct err *err) MUST_CHECK;
+/* Whether a trial may be left to begin, now or later. */
+bool stage_left(const struct stage_run *s);
 /* When the first of those that wait may be tried again, or USEC_FOREVER. */
 usec_t stage_wake(const struct stage_run *s);
 void candidate_done(struct candidate *c, size_t stages);
@@ -162,6 +171,8 @@ int trial_end(struct driver *d, struct running *r, const struct engine_result *r
               struct err *err) MUST_CHECK;
 /* A row that an earlier process left as running: its end is settled. */
 int trial_recover(struct stage_run *s, const struct store_trial *row, struct err *err) MUST_CHECK;
+/* It waits to be run again, as far as the store can be told so. */
+void trial_interrupt(struct driver *d, struct running *r);
 struct running *trial_find(struct driver *d, uint64_t engine_id);
 void trial_drop(struct driver *d, struct running *r); /* without a trace in the store */
 uint64_t trial_engine_id(const struct store_trial *t);

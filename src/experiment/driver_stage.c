@@ -227,6 +227,11 @@ static int describe(const struct stage_run *s, int64_t number, struct candidate 
 /* ---- the next one -----------------------------------------------------------------------------
  */
 
+bool stage_left(const struct stage_run *s)
+{
+    return s->again_count > 0 || (s->cursor < s->total && !s->asked_all);
+}
+
 usec_t stage_wake(const struct stage_run *s)
 {
     usec_t wake = USEC_FOREVER;
@@ -445,6 +450,7 @@ static bool note_best(void *ctx, const struct store_trial *t)
         return t->has_objective;
     s->has_best = true;
     s->best = t->objective;
+    s->best_number = t->number;
     s->best_name = mem_dup(t->name);
     return false;
 }
@@ -499,6 +505,7 @@ int stage_put(struct stage_run *s, enum stage_state state, struct err *err)
                               .name = s->stage->name,
                               .state = state,
                               .planned = s->planned,
+                              .at_most = !s->open && s->plan->at_most,
                               .metric = s->stage->objective.metric,
                               .maximize = s->stage->objective.maximize,
                               .best = s->stage->objective.best};
@@ -525,8 +532,10 @@ int stage_put(struct stage_run *s, enum stage_state state, struct err *err)
     row.fingerprint = fingerprint;
     row.note = note.len ? note.data : NULL;
     int rc = store_put_stage(store_of(s), &row, err);
-    if (rc == 0 && row.note)
-        driver_say(s->d, DRIVER_SAYS, s, NULL, false, row.note);
+    if (rc == 0 && row.note) {
+        AUTO_FREE char *text = mem_printf("stage '%s': %s", s->stage->name, row.note);
+        driver_say(s->d, DRIVER_SAYS, s, NULL, false, text);
+    }
     free(fingerprint);
     return rc;
 }

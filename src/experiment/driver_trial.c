@@ -11,8 +11,6 @@
 #include <string.h>
 #include <sys/stat.h>
 
-#define INTERRUPTED "interrupted"
-
 /* Of one that fails at once, and is tried again and again. */
 #define PAUSE_FIRST (100 * USEC_PER_MSEC)
 #define PAUSE_MAX (30 * USEC_PER_SEC)
@@ -73,6 +71,28 @@ static struct running *add_running(struct stage_run *s, struct store_trial *t)
     return r;
 }
 
+/* Of equal ones the first by number is the best, whichever ended first. */
+static bool is_better(const struct stage_run *s, int64_t number, double value)
+{
+    if (!s->has_best)
+        return true;
+    if (value == s->best)
+        return number < s->best_number;
+    return s->stage->objective.maximize ? value > s->best : value < s->best;
+}
+
+static void note_best(struct stage_run *s, const struct store_trial *t)
+{
+    bool result = t->state == TRIAL_SUCCESS || t->state == TRIAL_STOPPED;
+    if (!result || !t->has_objective || !is_better(s, t->number, t->objective))
+        return;
+    s->has_best = true;
+    s->best = t->objective;
+    s->best_number = t->number;
+    free(s->best_name);
+    s->best_name = mem_dup(t->name);
+}
+
 /* ---- taken from the earlier run ---------------------------------------------------------------
  */
 
@@ -111,6 +131,7 @@ static int adopt(struct stage_run *s, struct candidate *c, const struct store_re
         return -1;
     s->counts[t.state]++;
     s->taken++;
+    note_best(s, &t);
     store_trial_done(&t);
     return 0;
 }
@@ -194,7 +215,6 @@ static void fill_row(struct beginning *b, char *fingerprint, char *params, struc
     t->started = clock_wall(loop_clock(s->d->o.loop));
     t->ended = 0;
     t->has_objective = false;
-    s->counts[TRIAL_RUNNING]++;
 }
 
 static int submit(struct running *r, const struct launch *l, struct err *err)
@@ -228,11 +248,14 @@ static int start(struct beginning *b, struct store_trial *t, struct err *err)
         return -1;
     AUTO_FREE char *group = mem_printf("%s/%s", s->stage->name, t->name);
     int rc = store_put_trial(d->o.store, t, err);
+    if (rc == 0 && t->attempts > 1) /* what is left of it stands in its files, and is read again */
+        rc = store_purge(d->o.store, t->id, INT64_MIN, err);
     if (rc == 0)
         rc = store_commit(d->o.store, err);
     struct running *r = NULL;
     if (rc == 0) {
         r = add_running(s, t);
+        s->counts[TRIAL_RUNNING]++;
         rc = trial_files_begin(r->directory, group, l.params, b->c->params, s->domains,
                                r->t.started, err);
     }
@@ -295,7 +318,7 @@ static struct verdict judge(const struct driver *d, const struct running *r,
                                         : (struct verdict){TRIAL_FAILURE, true, false};
     case ENGINE_STOPPED:
         if (r->early)
-            return (struct verdict){TRIAL_STOPPED, false, false};
+            return (struct verdict){r->whole ? TRIAL_SUCCESS : TRIAL_STOPPED, false, false};
         /* Whoever stopped it in an earlier process did not get to say why. */
         return d->stop || recovered ? (struct verdict){TRIAL_PENDING, false, false}
                                     : (struct verdict){TRIAL_FAILURE, true, false};
@@ -317,8 +340,7 @@ static void count_attempt(void *ctx, const struct store_attempt *a)
         return;
     bool lost = strcmp(a->end, engine_end_name(ENGINE_LOST)) == 0;
     t->lost += lost;
-    t->failed += !lost && strcmp(a->end, INTERRUPTED) != 0 &&
-                 strcmp(a->end, engine_end_name(ENGINE_STOPPED)) != 0;
+    t->failed += !lost && strcmp(a->end, STORE_INTERRUPTED) != 0;
 }
 
 static void try_again(struct running *r, int failures)
@@ -333,23 +355,28 @@ static void try_again(struct running *r, int failures)
     s->again[s->again_count++] = (struct again){r->t.number, driver_now(s->d) + pause};
 }
 
-static void warn_about(struct running *r, const char *fmt, ...)
+/* `said`: the user is not told again. */
+PRINTF_LIKE(3, 4)
+static void warn_about(struct running *r, bool said, const char *fmt, ...)
 {
-    if (r->t.warning)
-        return;
     AUTO_BUF struct buf text = {0};
     va_list ap;
     va_start(ap, fmt);
     buf_addv(&text, fmt, ap);
     va_end(ap);
+    if (!said)
+        driver_warn(r->stage->d, r->stage, &r->t, "%s", buf_text(&text));
+    if (r->t.warning)
+        return;
     r->t.warning = buf_take(&text);
 }
 
 static void fill_end(struct running *r, const struct engine_result *result, const struct verdict *v)
 {
     struct store_trial *t = &r->t;
+    bool interrupted = v->state == TRIAL_PENDING && !v->lost;
     t->state = v->state;
-    t->end = mem_dup(engine_end_name(result->end));
+    t->end = mem_dup(interrupted ? STORE_INTERRUPTED : engine_end_name(result->end));
     t->exit_status = result->exit_status;
     t->signal = result->signal;
     t->message = result->message[0] ? mem_dup(result->message) : NULL;
@@ -363,15 +390,8 @@ static void fill_end(struct running *r, const struct engine_result *result, cons
         t->host = mem_dup(result->host);
     }
     if (result->console_dropped)
-        warn_about(r, "%llu bytes of its output were left out",
+        warn_about(r, false, "%llu bytes of its output were left out",
                    (unsigned long long)result->console_dropped);
-}
-
-static bool is_better(const struct stage_run *s, double value)
-{
-    if (!s->has_best)
-        return true;
-    return s->stage->objective.maximize ? value > s->best : value < s->best;
 }
 
 static void note_result(struct running *r)
@@ -382,13 +402,7 @@ static void note_result(struct running *r)
         s->spent += t->ended - t->started;
         s->spent_count++;
     }
-    bool result = t->state == TRIAL_SUCCESS || t->state == TRIAL_STOPPED;
-    if (!result || !t->has_objective || !is_better(s, t->objective))
-        return;
-    s->has_best = true;
-    s->best = t->objective;
-    free(s->best_name);
-    s->best_name = mem_dup(t->name);
+    note_best(s, t);
 }
 
 static int tell_search(struct running *r, struct err *err)
@@ -431,8 +445,21 @@ static int settle(struct running *r, const struct verdict *v, int *failures, str
         r->t.state = TRIAL_PENDING;
     if (v->lost && tally.lost + 1 > LOST_MAX) {
         r->t.state = TRIAL_FAILURE;
-        warn_about(r, "its host died %d times", tally.lost + 1);
+        warn_about(r, false, "its host died %d times", tally.lost + 1);
     }
+    return 0;
+}
+
+/* A program that damaged its own directory has that said of it; a disk that is full ends the run.
+ */
+static int write_end(struct running *r, const json_t *metrics, struct err *err)
+{
+    struct err why = {0};
+    if (trial_files_end(r->directory, &r->t, metrics, &why) == 0)
+        return 0;
+    if (driver_disk_failed(&why))
+        return err_copy(err, &why);
+    warn_about(r, false, "%s", why.msg);
     return 0;
 }
 
@@ -448,18 +475,24 @@ static int end(struct driver *d, struct running *r, const struct engine_result *
     fill_end(r, result, &v);
     if (settle(r, &v, &failures, err) == -1 || watch_objective(s, &r->t, &metrics, err) == -1)
         return -1;
-    if (r->t.state == TRIAL_SUCCESS && s->stage->objective.metric && !r->t.has_objective)
-        warn_about(r, "it reported no '%s'", s->stage->objective.metric);
+    if (r->t.state == TRIAL_PENDING)
+        r->t.has_objective = false;
+    if (r->t.state == TRIAL_SUCCESS && s->stage->objective.metric && !r->t.has_objective) {
+        warn_about(r, s->told_nothing, "it reported no '%s'", s->stage->objective.metric);
+        s->told_nothing = true;
+    }
     int rc = result->end == ENGINE_STOPPED && r->t.state == TRIAL_PENDING
                  ? 0
-                 : trial_files_end(r->directory, &r->t, s->stage->objective.metric, metrics, err);
+                 : write_end(r, metrics, err);
     json_decref(metrics);
     if (rc == -1 || keep_end(r, err) == -1 || tell_search(r, err) == -1)
         return -1;
     s->counts[TRIAL_RUNNING]--;
     if (r->t.state != TRIAL_PENDING)
         s->counts[r->t.state]++;
-    else if (!recovered && !d->stop)
+    else if (d->stop)
+        s->interrupted = true;
+    else if (!recovered)
         try_again(r, failures);
     note_result(r);
     d->unsynced = true;
@@ -474,6 +507,24 @@ int trial_end(struct driver *d, struct running *r, const struct engine_result *r
     return end(d, r, result, false, err);
 }
 
+static int put_interrupted(struct driver *d, struct store_trial *t, struct err *err)
+{
+    struct store_attempt a = {.number = t->attempts,
+                              .started = t->started,
+                              .end = (char *)STORE_INTERRUPTED,
+                              .exit_status = -1};
+    t->state = TRIAL_PENDING;
+    if (store_put_trial(d->o.store, t, err) == -1)
+        return -1;
+    return store_add_attempt(d->o.store, t->id, &a, err);
+}
+
+void trial_interrupt(struct driver *d, struct running *r)
+{
+    (void)!put_interrupted(d, &r->t, NULL); /* on a full disk its row says that it was running */
+    r->stage->counts[TRIAL_RUNNING]--;
+}
+
 int trial_recover(struct stage_run *s, const struct store_trial *row, struct err *err)
 {
     struct driver *d = s->d;
@@ -483,13 +534,8 @@ int trial_recover(struct stage_run *s, const struct store_trial *row, struct err
     for (size_t i = 0; i < d->end_count; i++)
         if (d->ends[i].id == trial_engine_id(&t))
             return end(d, add_running(s, &t), &d->ends[i], true, err);
-    struct store_attempt a = {
-        .number = t.attempts, .started = t.started, .end = (char *)INTERRUPTED, .exit_status = -1};
-    t.state = TRIAL_PENDING;
     s->counts[TRIAL_RUNNING]--;
-    int rc = store_put_trial(d->o.store, &t, err);
-    if (rc == 0)
-        rc = store_add_attempt(d->o.store, t.id, &a, err);
+    int rc = put_interrupted(d, &t, err);
     store_trial_done(&t);
     return rc;
 }

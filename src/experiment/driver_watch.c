@@ -3,16 +3,21 @@
 #include "base/json.h"
 #include "base/mem.h"
 #include "experiment/driver_priv.h"
+#include "experiment/eventfile.h"
+#include "experiment/trial_files.h"
 #include "experiment/value.h"
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
+
+#define EVENTS_BLOCK ((size_t)1 << 20) /* bytes written at once */
 
 struct watch {
     struct driver *d;
     struct running *r;
     struct err *err;
     bool failed;
+    struct buf events; /* what came by JSON lines, for TensorBoard */
 };
 
 /* ---- points -----------------------------------------------------------------------------------
@@ -34,7 +39,8 @@ static void judge(struct watch *w, int64_t step, double value)
     const char *clock = s->stage->scheduler.time_attr;
     if (clock && !w->r->has_clock)
         return;
-    int64_t at = clock ? (int64_t)w->r->clock : step;
+    int64_t at = clock ? (int64_t)w->r->clock : step, max = s->stage->scheduler.max_t;
+    w->r->whole = w->r->whole || (!w->r->early && max && at >= max);
     if (asha_report(s->asha, (size_t)w->r->t.number, at, value))
         end_early(w);
 }
@@ -78,6 +84,24 @@ static void on_point(void *ctx, struct str tag, int64_t step, usec_t wall, doubl
         report(w, step, value);
 }
 
+/* Where the program removed its directory, its curves are in the store alone. */
+static int add_events(struct watch *w)
+{
+    struct err why = {0};
+    if (trial_files_add_events(w->r->directory, &w->events, &why) == 0 || !driver_disk_failed(&why))
+        return 0;
+    return err_copy(w->err, &why);
+}
+
+static void on_line(void *ctx, struct str tag, int64_t step, usec_t wall, double value)
+{
+    struct watch *w = ctx;
+    usec_t at = wall ? wall : clock_wall(loop_clock(w->d->o.loop));
+    eventfile_scalar(at, step, tag, value, &w->events);
+    if (w->events.len > EVENTS_BLOCK && !w->failed && add_events(w) == -1)
+        w->failed = true;
+}
+
 static void on_purge(void *ctx, int64_t step)
 {
     struct watch *w = ctx;
@@ -95,10 +119,12 @@ static void on_damage(void *ctx, const char *what)
 
 int watch_poll(struct driver *d, struct running *r, bool final, struct err *err)
 {
-    struct watch w = {d, r, err, false};
-    struct metrics_sink sink = {on_point, on_purge, on_damage, &w};
+    struct watch w = {.d = d, .r = r, .err = err};
+    struct metrics_sink sink = {on_point, on_purge, on_damage, &w, on_line};
     metrics_reader_poll(r->reader, final, &sink);
-    return w.failed ? -1 : 0;
+    int rc = w.failed ? -1 : add_events(&w);
+    buf_done(&w.events);
+    return rc;
 }
 
 /* ---- objectives -------------------------------------------------------------------------------

@@ -59,8 +59,5 @@ enum eventfile_status { EVENTFILE_SUCCESS = 1, EVENTFILE_FAILURE = 2, EVENTFILE_
 /* Once, when the trial's last attempt has ended: TensorBoard heeds only a directory's first end
  * (and first start). A trial without one is shown as of unknown state. */
 void eventfile_hparams_end(usec_t wall, enum eventfile_status status, struct buf *out);
-/* The experiment's own record, for the directory above the trials. `metrics`: tags. */
-void eventfile_hparams_experiment(usec_t wall, const json_t *domains, const char *const *metrics,
-                                  size_t metric_count, struct buf *out);
 
 #endif

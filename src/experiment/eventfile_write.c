@@ -15,7 +15,7 @@
 enum data_type { TYPE_UNSET = 0, TYPE_STRING = 1, TYPE_BOOL = 2, TYPE_FLOAT64 = 3 };
 
 /* Within HParamsPluginData. */
-enum plugin_data { DATA_EXPERIMENT = 2, DATA_SESSION_START = 3, DATA_SESSION_END = 4 };
+enum plugin_data { DATA_SESSION_START = 3, DATA_SESSION_END = 4 };
 
 static double seconds(usec_t wall)
 {
@@ -172,61 +172,4 @@ void eventfile_hparams_end(usec_t wall, enum eventfile_status status, struct buf
     wire_put_varint(&end, 1, status);
     wire_put_double(&end, 2, seconds(wall));
     put_plugin(wall, "_hparams_/session_end_info", DATA_SESSION_END, &end, out);
-}
-
-static void put_discrete(const json_t *values, enum data_type type, struct buf *info)
-{
-    AUTO_BUF struct buf list = {0}, typed = {0};
-    size_t i;
-    json_t *value;
-    json_array_foreach(values, i, value)
-    {
-        put_value(value, type, &typed);
-        wire_put_message(&list, 1, &typed);
-    }
-    if (list.len)
-        wire_put_message(info, 5, &list);
-}
-
-static void put_interval(const json_t *bounds, struct buf *info)
-{
-    AUTO_BUF struct buf interval = {0};
-    wire_put_double(&interval, 1, json_number_value(json_object_get(bounds, "min")));
-    wire_put_double(&interval, 2, json_number_value(json_object_get(bounds, "max")));
-    wire_put_message(info, 6, &interval);
-}
-
-static void put_hparam_info(const char *name, const json_t *domain, struct buf *out)
-{
-    AUTO_BUF struct buf info = {0};
-    enum data_type type = type_of_domain(domain);
-    wire_put_bytes(&info, 1, str_of(name));
-    if (type != TYPE_UNSET)
-        wire_put_varint(&info, 4, type);
-    if (json_is_object(domain))
-        put_interval(domain, &info);
-    else
-        put_discrete(domain, type, &info);
-    if (json_array_size(domain) != 1) /* its values differ, as far as is known */
-        wire_put_varint(&info, 7, 1);
-    wire_put_message(out, 4, &info);
-}
-
-void eventfile_hparams_experiment(usec_t wall, const json_t *domains, const char *const *metrics,
-                                  size_t metric_count, struct buf *out)
-{
-    AUTO_BUF struct buf experiment = {0}, metric = {0}, metric_name = {0};
-    wire_put_double(&experiment, 3, seconds(wall));
-    const char *name;
-    json_t *domain;
-    json_object_foreach((json_t *)domains, name, domain)
-    {
-        put_hparam_info(name, domain, &experiment);
-    }
-    for (size_t i = 0; i < metric_count; i++) {
-        wire_put_bytes(&metric_name, 2, str_of(metrics[i]));
-        wire_put_message(&metric, 1, &metric_name);
-        wire_put_message(&experiment, 5, &metric);
-    }
-    put_plugin(wall, "_hparams_/experiment", DATA_EXPERIMENT, &experiment, out);
 }

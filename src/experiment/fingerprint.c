@@ -100,17 +100,21 @@ static void add_module(struct fingerprints *f, const char *module, json_t *files
         }
 }
 
-/* Each word of a shell's line counts as a word of a command does. */
+/* Each word of a shell's line counts as a word of a command does, but for what it writes to. */
 static void add_words(struct fingerprints *f, const char *line, json_t *files)
 {
     static const char separators[] = " \t\n;|&<>()\"'";
     const char *p = line;
+    bool written = false;
     while (*p) {
         size_t n = strcspn(p, separators);
         AUTO_FREE char *word = mem_dup_n(p, n);
-        add_file(f, word, files);
+        if (!written)
+            add_file(f, word, files);
         p += n;
-        p += strspn(p, separators);
+        n = strspn(p, separators);
+        written = memchr(p, '>', n) && !memchr(p, '<', n);
+        p += n;
     }
 }
 
@@ -133,11 +137,24 @@ static json_t *command_files(struct fingerprints *f, const struct stage *s, cons
 /* ---- a trial ----------------------------------------------------------------------------------
  */
 
+/* Bytes that are no text of JSON's, as hexadecimal digits. The caller frees. */
+static char *as_text(const char *bytes)
+{
+    struct buf out = {0};
+    if (str_is_utf8(str_of(bytes), NULL))
+        return mem_dup(bytes);
+    for (; *bytes; bytes++)
+        buf_addf(&out, "%02x", (unsigned char)*bytes);
+    return buf_take(&out);
+}
+
 static json_t *texts(const struct strv *v)
 {
     json_t *list = json_array();
-    for (size_t i = 0; i < v->count; i++)
-        json_array_append_new(list, json_stringn_nocheck(v->items[i], strlen(v->items[i])));
+    for (size_t i = 0; i < v->count; i++) {
+        AUTO_FREE char *text = as_text(v->items[i]);
+        json_array_append_new(list, json_string(text));
+    }
     return list;
 }
 
@@ -162,6 +179,10 @@ char *fingerprint_make(struct fingerprints *f, const struct trial_values *t,
                                  s->objective.metric, "best", s->objective.best);
     launch_done(&l);
     char *text = json_dumps(all, JSON_COMPACT | JSON_SORT_KEYS);
+    if (!text) { /* its digest would be that of every other one */
+        err_set(err, ERR_INTERNAL, "the inputs of a trial of '%s' are no JSON", s->name);
+        return NULL;
+    }
     char hex[SHA256_HEX_SIZE];
     digest_sha256_hex(str_of(text), hex);
     free(text);
@@ -173,7 +194,8 @@ char *fingerprint_resource(const struct resource *r, const char *path)
     struct stat st;
     if (r->kind != RESOURCE_LOCAL || stat(path, &st) == -1)
         return mem_printf("@%s", r->location);
-    return mem_printf("@%s size %lld time %lld", path, (long long)st.st_size,
+    AUTO_FREE char *text = as_text(path);
+    return mem_printf("@%s size %lld time %lld", text, (long long)st.st_size,
                       (long long)st.st_mtime);
 }
 

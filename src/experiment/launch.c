@@ -100,6 +100,7 @@ static void fill_places(const struct maker *m, struct str text, bool shell, stru
     for (size_t i = 0; i < text.n; i++) {
         char c = text.p[i];
         if ((c == '{' || c == '}') && i + 1 < text.n && text.p[i + 1] == c) {
+            shell_step(&place, c);
             buf_addc(out, c);
             i++;
             continue;
@@ -111,7 +112,7 @@ static void fill_places(const struct maker *m, struct str text, bool shell, stru
         struct str name = {text.p + i + 1, close ? (size_t)(close - text.p) - i - 1 : 0};
         if (close && place_text(m, name, &value)) {
             if (shell)
-                shell_add(place, buf_view(&value), out);
+                shell_add(&place, buf_view(&value), out);
             else
                 buf_add_str(out, buf_view(&value));
             i = (size_t)(close - text.p);

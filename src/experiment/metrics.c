@@ -113,8 +113,11 @@ static void tell_point(void *ctx, struct str tag, int64_t step, usec_t wall, dou
     else if (tag.n > METRICS_TAG_MAX)
         damage_once(&t->r->told_tags, t->sink, name_of(t),
                     "a metric whose name is longer than 256 bytes is left out");
-    else
+    else {
+        if (!t->source && t->sink->line)
+            t->sink->line(t->sink->ctx, tag, step, wall, value);
         t->sink->point(t->sink->ctx, tag, step, wall, value);
+    }
 }
 
 static void tell_damage(void *ctx, const char *what)

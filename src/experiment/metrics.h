@@ -34,6 +34,8 @@ struct metrics_sink {
      * Once for each trouble; without control characters. */
     void (*damage)(void *ctx, const char *what);
     void *ctx;
+    /* Before point(), of a number that came by JSON lines, which no event file has; or NULL. */
+    void (*line)(void *ctx, struct str tag, int64_t step, usec_t wall, double value);
 };
 
 struct metrics_reader;

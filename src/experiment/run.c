@@ -1,12 +1,15 @@
 /* See run.h. */
 #include "experiment/run.h"
 #include "base/mem.h"
+#include "experiment/provenance.h"
+#include "experiment/value.h"
 #include "os/fs.h"
 #include <dirent.h>
 #include <errno.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 /* A supervisor whose driver was killed ends its programs at once, and then lets the lock go. */
 #define LOCK_WAIT (15 * USEC_PER_SEC)
@@ -45,8 +48,25 @@ static int look(const char *directory, enum holding *out, struct err *err)
     return 0;
 }
 
-/* All but the lock, which is held. */
-static int clear(const char *directory, struct err *err)
+/* What fs_write_atomic() had not put in its place when a process was killed. */
+static bool is_half_written(const char *name)
+{
+    static const char *const whole[] = {RUN_RESOLVED_FILE ".", RUN_RECORD_FILE ".",
+                                        PROVENANCE_DIFF "."};
+    bool ours = false;
+    for (size_t i = 0; i < COUNT_OF(whole); i++)
+        ours = ours || str_starts(str_of(name), whole[i]);
+    return strcmp(name, STORE_FILE ".new") == 0 || (ours && str_ends(str_of(name), ".tmp"));
+}
+
+static bool is_any(const char *name)
+{
+    return strcmp(name, RUN_LOCK_FILE) != 0;
+}
+
+/* Those entries that `which` tells. The state goes last: what is left of a removal that was cut
+ * short is still known for flambe's. */
+static int clear(const char *directory, bool (*which)(const char *name), struct err *err)
 {
     DIR *dir = opendir(directory);
     if (!dir)
@@ -55,9 +75,11 @@ static int clear(const char *directory, struct err *err)
     struct dirent *e;
     while ((e = readdir(dir)))
         if (strcmp(e->d_name, ".") != 0 && strcmp(e->d_name, "..") != 0 &&
-            strcmp(e->d_name, RUN_LOCK_FILE) != 0)
+            strcmp(e->d_name, STORE_FILE) != 0 && which(e->d_name))
             strv_add(&names, e->d_name);
     closedir(dir);
+    if (which(STORE_FILE))
+        strv_add(&names, STORE_FILE);
     int rc = 0;
     for (size_t i = 0; rc == 0 && i < names.count; i++) {
         AUTO_FREE char *path = fs_join(directory, names.items[i]);
@@ -120,6 +142,13 @@ static int move_retired(struct run *r, struct err *err)
     return store_sync(r->store, err);
 }
 
+/* Of rows that are none any more: their numbers are given again. */
+static void drop_record(const struct run *r)
+{
+    AUTO_FREE char *ends = fs_join(r->directory, RUN_ENDS_FILE);
+    unlink(ends);
+}
+
 static int retire(struct run *r, struct err *err)
 {
     struct store_stage *stages;
@@ -136,6 +165,7 @@ static int retire(struct run *r, struct err *err)
         store_set(r->store, STORE_STATE, run_state_name(RUN_RUNNING), err) == -1 ||
         store_sync(r->store, err) == -1)
         return -1;
+    drop_record(r);
     return move_retired(r, err);
 }
 
@@ -155,6 +185,8 @@ static int meet(struct run *r, const struct run_options *o, struct err *err)
     r->seed = seed ? strtoull(seed, NULL, 10) : o->seed;
     if (move_retired(r, err) == -1)
         return -1;
+    AUTO_FREE char *reuse = store_get(r->store, "reuse");
+    r->reuse = o->reuse || (reuse && strcmp(reuse, "yes") == 0);
     if (same && !finished) {
         r->kind = RUN_GOES_ON;
         return 0;
@@ -165,6 +197,10 @@ static int meet(struct run *r, const struct run_options *o, struct err *err)
                            : "an experiment of this name but another file has run",
                       err);
     r->kind = RUN_BEGINS_AGAIN;
+    r->reuse = o->reuse;
+    /* The run that goes on from this one takes what this one would have taken. */
+    if (store_set(r->store, "reuse", o->reuse ? "yes" : "no", err) == -1)
+        return -1;
     return retire(r, err);
 }
 
@@ -174,10 +210,12 @@ static int meet(struct run *r, const struct run_options *o, struct err *err)
 static int begin(struct run *r, const struct run_options *o, struct err *err)
 {
     AUTO_FREE char *seed = mem_printf("%llu", (unsigned long long)o->seed);
+    AUTO_FREE char *ends = fs_join(r->directory, RUN_ENDS_FILE);
     r->kind = RUN_BEGINS;
     r->seed = o->seed;
-    if (store_open(r->directory, STORE_CREATE, &r->store, err) == -1)
-        return -1;
+    if (unlink(ends) == -1 && errno != ENOENT) /* of trials that this state does not know */
+        return err_set_sys(err, errno, "cannot remove '%s'", ends);
+    drop_record(r);
     return store_set(r->store, "seed", seed, err);
 }
 
@@ -191,14 +229,21 @@ static int open_there(struct run *r, const struct run_options *o, struct err *er
                        "'%s' holds files, but no state of an experiment: nothing in it is touched",
                        r->directory);
     if (holding == HOLDS_RESULTS && o->force) {
-        if (clear(r->directory, err) == -1)
+        if (clear(r->directory, is_any, err) == -1)
             return -1;
         holding = HOLDS_NOTHING;
     }
-    if (holding == HOLDS_NOTHING)
+    if (holding == HOLDS_NOTHING) {
+        if (store_open(r->directory, STORE_CREATE, &r->store, err) == -1)
+            return -1;
         return begin(r, o, err);
-    if (store_open(r->directory, STORE_WRITE, &r->store, err) == -1)
+    }
+    if (store_open(r->directory, STORE_WRITE, &r->store, err) == -1 ||
+        clear(r->directory, is_half_written, err) == -1)
         return -1;
+    AUTO_FREE char *file = store_get(r->store, "file");
+    if (!file) /* a first run was killed when it had but made the state */
+        return begin(r, o, err);
     return meet(r, o, err);
 }
 
@@ -246,6 +291,17 @@ struct drawn_list {
     size_t count, cap;
 };
 
+/* Text that takes the place of some of the file's. */
+struct edit {
+    size_t start, end;
+    char *text;
+};
+
+struct edits {
+    struct edit *items;
+    size_t count, cap;
+};
+
 static void gather_drawn(const struct choice_list *l, struct drawn_list *out)
 {
     for (size_t i = 0; i < l->count; i++) {
@@ -259,10 +315,22 @@ static void gather_drawn(const struct choice_list *l, struct drawn_list *out)
     }
 }
 
-static int by_start(const void *a, const void *b)
+static int by_node(const void *a, const void *b)
 {
     const struct choice *const *x = a, *const *y = b;
     return ((*x)->node->start > (*y)->node->start) - ((*x)->node->start < (*y)->node->start);
+}
+
+static int by_start(const void *a, const void *b)
+{
+    const struct edit *x = a, *y = b;
+    return (x->start > y->start) - (x->start < y->start);
+}
+
+static void add_edit(struct edits *e, size_t start, size_t end, char *text)
+{
+    MEM_PUSH_ROOM(e->items, e->count, e->cap);
+    e->items[e->count++] = (struct edit){start, end, text};
 }
 
 static void write_drawn(const struct choice *c, struct buf *out)
@@ -273,37 +341,95 @@ static void write_drawn(const struct choice *c, struct buf *out)
         if (c->whole)
             buf_addf(out, "%lld", (long long)c->numbers[i].integer);
         else
-            buf_addf(out, "%.17g%s", c->numbers[i].real,
-                     c->numbers[i].real == (double)(long long)c->numbers[i].real ? ".0" : "");
+            value_float(c->numbers[i].real, out);
     }
     buf_addc(out, ']');
+}
+
+/* True where some are left as they are: a search draws them, or an alias has one text for several
+ * places, each of which drew other numbers. */
+static bool edit_draws(const struct experiment *e, struct edits *edits)
+{
+    struct drawn_list drawn = {0};
+    bool left = false;
+    for (size_t i = 0; i < e->stage_count; i++) {
+        bool grid = e->stages[i].search.kind == SEARCH_GRID;
+        left = left || !grid;
+        if (grid)
+            gather_drawn(&e->stages[i].space.choices, &drawn);
+    }
+    if (drawn.count)
+        qsort(drawn.items, drawn.count, sizeof *drawn.items, by_node);
+    for (size_t i = 0; i < drawn.count; i++) {
+        const struct yaml_node *n = drawn.items[i]->node;
+        bool shared = (i + 1 < drawn.count && drawn.items[i + 1]->node == n) ||
+                      (i > 0 && drawn.items[i - 1]->node == n);
+        struct buf text = {0};
+        left = left || shared;
+        if (shared)
+            continue;
+        write_drawn(drawn.items[i], &text);
+        add_edit(edits, n->start, n->end, buf_take(&text));
+    }
+    free(drawn.items);
+    return left;
+}
+
+/* Whether the map is written as '{key: value}': a '{' stands in front of its first key. */
+static bool is_in_braces(const struct yaml_node *map, struct str text)
+{
+    bool comment = false;
+    for (size_t i = map->start; i < map->pairs[0].key->start; i++) {
+        if (text.p[i] == '{' && !comment)
+            return true;
+        comment = text.p[i] == '#' || (comment && text.p[i] != '\n');
+    }
+    return false;
+}
+
+/* The seed in use, for a file without one: in the place of the -1, or in front of the first key. */
+static void edit_seed(const struct experiment *e, struct str text, struct edits *edits)
+{
+    const struct yaml_node *root = e->file.documents[e->file.document_count - 1];
+    const struct yaml_node *seed = yaml_get(root, "seed");
+    if (seed) {
+        add_edit(edits, seed->start, seed->end,
+                 mem_printf("%llu", (unsigned long long)e->drawn_with));
+        return;
+    }
+    size_t first = root->pairs[0].key->start, line = first;
+    while (line > 0 && text.p[line - 1] == ' ')
+        line--;
+    add_edit(edits, first, first,
+             !is_in_braces(root, text)
+                 ? mem_printf("seed: %llu\n%.*s", (unsigned long long)e->drawn_with,
+                              (int)(first - line), text.p + line)
+                 : mem_printf("seed: %llu, ", (unsigned long long)e->drawn_with));
 }
 
 int run_write_resolved(const struct run *r, const struct experiment *e, struct str text,
                        struct err *err)
 {
     AUTO_BUF struct buf out = {0};
-    struct drawn_list drawn = {0};
-    for (size_t i = 0; i < e->stage_count; i++)
-        if (e->stages[i].search.kind == SEARCH_GRID)
-            gather_drawn(&e->stages[i].space.choices, &drawn);
-    if (drawn.count)
-        qsort(drawn.items, drawn.count, sizeof *drawn.items, by_start);
+    struct edits edits = {0};
+    if (edit_draws(e, &edits) && e->seed == -1)
+        edit_seed(e, text, &edits);
+    if (edits.count)
+        qsort(edits.items, edits.count, sizeof *edits.items, by_start);
     buf_addf(&out, "# Resolved from '%s'; numbers were drawn with the seed %llu.\n", e->path,
              (unsigned long long)e->drawn_with);
     size_t at = 0;
-    for (size_t i = 0; i < drawn.count; i++) {
-        const struct yaml_node *n = drawn.items[i]->node;
-        bool shared = (i + 1 < drawn.count && drawn.items[i + 1]->node == n) ||
-                      (i > 0 && drawn.items[i - 1]->node == n);
-        if (n->start < at || shared) /* an alias: each of its places drew other numbers */
-            continue;
-        buf_add(&out, text.p + at, n->start - at);
-        write_drawn(drawn.items[i], &out);
-        at = n->end;
+    for (size_t i = 0; i < edits.count; i++) {
+        const struct edit *edit = &edits.items[i];
+        if (edit->start >= at) { /* else it is within another one */
+            buf_add(&out, text.p + at, edit->start - at);
+            buf_adds(&out, edit->text);
+            at = edit->end;
+        }
+        free(edit->text);
     }
     buf_add(&out, text.p + at, text.n - at);
-    free(drawn.items);
+    free(edits.items);
     AUTO_FREE char *path = fs_join(r->directory, RUN_RESOLVED_FILE);
     return fs_write_atomic(path, 0666, buf_view(&out), err);
 }

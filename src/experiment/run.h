@@ -29,6 +29,7 @@ struct run {
     char *directory; /* absolute */
     enum run_kind kind;
     uint64_t seed; /* the first run's, where it goes on or begins again */
+    bool reuse;    /* asked for now, or by the run that goes on */
     struct lock *lock;
     struct store *store;
 };
@@ -40,8 +41,8 @@ char *run_directory(const char *save_path, const char *name);
 int run_open(struct loop *loop, const struct run_options *o, struct run *out,
              struct err *err) MUST_CHECK;
 void run_close(struct run *r);
-/* Writes the file as it stands, with drawn numbers in place of `!s` (except where a search draws):
- * it gives the same trials again. */
+/* Writes the file as it stands, with drawn numbers in place of `!s`; where that cannot be, as where
+ * a search draws, with the seed. It gives the same trials again. */
 int run_write_resolved(const struct run *r, const struct experiment *e, struct str text,
                        struct err *err) MUST_CHECK;
 

@@ -87,7 +87,8 @@ static const struct schema_key keys[] = {
     {.name = "merge_plot",
      .type = SCHEMA_BOOL,
      .fallback = "true",
-     .help = "Whether TensorBoard shows a stage's trials in one plot",
+     .help =
+         "Taken for the original's sake, without effect: programs write event files of their own",
      .offset = AT(merge_plot)},
     {.name = "seed",
      .type = SCHEMA_INT,

@@ -53,6 +53,8 @@ int experiment_load(const char *path, const struct experiment_options *options,
 int experiment_parse(const char *path, struct str text, const struct experiment_options *options,
                      struct experiment *out, struct diags *diags, struct err *err) MUST_CHECK;
 void experiment_done(struct experiment *e);
+/* The file's JSON Schema, of all its tables. The caller owns it. */
+json_t *experiment_schema_json(void);
 /* The stage's place in the pipeline, or stage_count. */
 size_t experiment_stage(const struct experiment *e, struct str name);
 

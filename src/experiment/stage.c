@@ -60,7 +60,7 @@ static const struct schema_key script_keys[] = {
      .offset = AT(kwargs)},
     {.name = "output_dir_arg",
      .type = SCHEMA_STRING,
-     .pattern = "^[^-=[:space:]][^=[:space:]]*$",
+     .pattern = "^[^-= \t\r\n][^= \t\r\n]*$",
      .pattern_help = "the argument's name without '--'",
      .help = "The argument that gets the trial's directory, as '--NAME DIRECTORY'",
      .offset = AT(output_dir_arg)},
@@ -341,6 +341,14 @@ static void check_name(struct str name, const struct yaml_node *key, struct diag
         bad = bad || c <= ' ' || c == 0x7f || strchr("./[],=%", c);
         characters += (c & 0xc0) != 0x80;
     }
+    static const char *const taken[] = {"lock", "ends", "extensions", "resources"};
+    for (size_t i = 0; i < COUNT_OF(taken); i++)
+        if (str_is(name, taken[i])) {
+            refuse(
+                diags, key->at, mem_printf("%s cannot be a stage's name", shown),
+                mem_dup("choose another: flambe keeps something of that name beside the stages"));
+            return;
+        }
     if (bad)
         refuse(diags, key->at, mem_printf("%s cannot be a stage's name", shown),
                mem_dup("it names a directory and links: use letters, digits, '-' and '_'"));

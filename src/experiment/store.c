@@ -276,15 +276,15 @@ static int sync_directory(const char *path, struct err *err)
 }
 
 /* The file is whole under its name or not there at all: a file that a crash left half made would
- * look like a damaged one. */
+ * look like a damaged one. So there is no journal either, which a crash would leave behind. */
 static int create(struct store *s, const char *directory, struct err *err)
 {
     AUTO_FREE char *fresh = mem_printf("%s.new", s->path);
     struct store maker = {.path = fresh};
     unlink(fresh);
     int rc = open_db(&maker, fresh, SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE, err);
-    AUTO_FREE char *head = mem_printf("PRAGMA application_id=%d; PRAGMA user_version=%d; BEGIN; "
-                                      "%s COMMIT;",
+    AUTO_FREE char *head = mem_printf("PRAGMA journal_mode=MEMORY; PRAGMA application_id=%d; "
+                                      "PRAGMA user_version=%d; BEGIN; %s COMMIT;",
                                       STORE_APPLICATION, STORE_VERSION, schema);
     if (rc == 0)
         rc = store_exec(&maker, head, err);

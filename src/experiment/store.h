@@ -167,6 +167,8 @@ int store_each_trial(struct store *s, const struct store_query *q,
 
 /* ---- attempts: append-only history -------------------------------------------------------- */
 
+/* The `end` of one that the user stopped, or that ran when its driver died: no failure. */
+#define STORE_INTERRUPTED "interrupted"
 struct store_attempt {
     int number; /* from 1 */
     usec_t started, ended;

@@ -15,6 +15,8 @@
 #include <time.h>
 #include <unistd.h>
 
+#define OBJECTIVE_TAG "objective" /* in the event file; a trial's own metric of this name stays */
+
 static int write_all(int fd, struct str bytes)
 {
     while (bytes.n) {
@@ -29,11 +31,41 @@ static int write_all(int fd, struct str bytes)
     return 0;
 }
 
-static int write_file(const char *directory, const char *name, int flags, struct str bytes,
+static bool is_directory(const char *path)
+{
+    struct stat st;
+    return lstat(path, &st) == 0 && S_ISDIR(st.st_mode);
+}
+
+/* A program may leave anything in its directory, where we write: a new file takes the place of
+ * whatever has its name, and one that is added to has to be a plain file, opened without waiting
+ * for a FIFO's reader. */
+static int open_file(const char *path, bool append)
+{
+    int flags = O_WRONLY | O_CREAT | O_CLOEXEC | O_NOFOLLOW;
+    if (!append) {
+        struct err why;
+        if (fs_remove_tree(path, &why) == -1)
+            errno = why.sys;
+        return open(path, flags | O_EXCL, 0666);
+    }
+    int fd = open(path, flags | O_APPEND | O_NONBLOCK, 0666);
+    struct stat st;
+    if (fd >= 0 && (fstat(fd, &st) == -1 || !S_ISREG(st.st_mode))) {
+        close(fd);
+        errno = EINVAL;
+        return -1;
+    }
+    return fd;
+}
+
+static int write_file(const char *directory, const char *name, bool append, struct str bytes,
                       struct err *err)
 {
     AUTO_FREE char *path = fs_join(directory, name);
-    int fd = open(path, O_WRONLY | O_CREAT | O_CLOEXEC | O_NOFOLLOW | flags, 0666);
+    if (!is_directory(directory)) /* a link in its place leads elsewhere */
+        return err_set_sys(err, ENOTDIR, "cannot write '%s'", path);
+    int fd = open_file(path, append);
     if (fd == -1)
         return err_set_sys(err, errno, "cannot write '%s'", path);
     int rc = write_all(fd, bytes), sys = errno;
@@ -84,14 +116,18 @@ static int clear(const char *directory, struct err *err)
     return rc;
 }
 
+/* A link in the directory's place, or in its stage's, leads elsewhere: it is removed. */
 static int make_directory(const char *directory, struct err *err)
 {
+    AUTO_FREE char *stage = mem_dup_n(directory, (size_t)(strrchr(directory, '/') - directory));
+    if (fs_exists(stage) && !is_directory(stage) && fs_remove_tree(stage, err) == -1)
+        return -1;
     if (mkdir(directory, 0777) == 0)
         return 0;
-    if (errno == EEXIST)
+    if (errno == EEXIST && is_directory(directory))
         return clear(directory, err);
-    if (errno != ENOENT)
-        return err_set_sys(err, errno, "cannot make '%s'", directory);
+    if (errno == EEXIST && fs_remove_tree(directory, err) == -1)
+        return -1;
     return fs_mkdirs(directory, 0777, err);
 }
 
@@ -103,17 +139,33 @@ int trial_files_begin(const char *directory, const char *group, const json_t *pa
     eventfile_begin(wall, &events);
     eventfile_hparams_start(wall, group, options, domains, &events);
     if (make_directory(directory, err) == -1 ||
-        write_file(directory, "params.json", O_TRUNC, buf_view(&text), err) == -1)
+        write_file(directory, "params.json", false, buf_view(&text), err) == -1)
         return -1;
-    return write_file(directory, TRIAL_EVENTS_FILE, O_TRUNC, buf_view(&events), err);
+    return write_file(directory, TRIAL_EVENTS_FILE, false, buf_view(&events), err);
+}
+
+int trial_files_add_events(const char *directory, struct buf *events, struct err *err)
+{
+    if (events->len == 0)
+        return 0;
+    int rc = write_file(directory, TRIAL_EVENTS_FILE, true, buf_view(events), err);
+    buf_clear(events);
+    return rc;
 }
 
 /* ---- after ------------------------------------------------------------------------------------
  */
 
+/* A message may be cut within a letter, and a file's name be any bytes. */
 static json_t *text_or_null(const char *s)
 {
-    return s && *s ? json_string(s) : json_null();
+    if (!s || !*s)
+        return json_null();
+    AUTO_FREE char *text = mem_dup(s);
+    size_t bad;
+    while (!str_is_utf8(str_of(text), &bad))
+        text[bad] = '?';
+    return json_string(text);
 }
 
 static void add_result(const struct store_trial *t, const json_t *metrics, struct buf *out)
@@ -138,11 +190,11 @@ static void add_result(const struct store_trial *t, const json_t *metrics, struc
 static void add_console(const char *directory, struct buf *out)
 {
     AUTO_FREE char *path = fs_join(directory, TRIAL_CONSOLE_FILE);
-    int fd = open(path, O_RDONLY | O_CLOEXEC);
+    int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK);
     struct stat st;
     if (fd == -1)
         return;
-    if (fstat(fd, &st) == 0 && st.st_size > 0) {
+    if (fstat(fd, &st) == 0 && S_ISREG(st.st_mode) && st.st_size > 0) {
         off_t from = st.st_size > TRIAL_ERROR_TAIL ? st.st_size - TRIAL_ERROR_TAIL : 0;
         char block[8192];
         ssize_t n;
@@ -174,7 +226,7 @@ static int write_error(const char *directory, const struct store_trial *t, struc
         buf_addf(&text, ": %s", t->message);
     buf_addc(&text, '\n');
     add_console(directory, &text);
-    return write_file(directory, name, O_TRUNC, buf_view(&text), err);
+    return write_file(directory, name, false, buf_view(&text), err);
 }
 
 static enum eventfile_status status_of(enum trial_state s)
@@ -182,8 +234,8 @@ static enum eventfile_status status_of(enum trial_state s)
     return s == TRIAL_FAILURE ? EVENTFILE_FAILURE : EVENTFILE_SUCCESS;
 }
 
-int trial_files_end(const char *directory, const struct store_trial *t, const char *metric,
-                    const json_t *metrics, struct err *err)
+int trial_files_end(const char *directory, const struct store_trial *t, const json_t *metrics,
+                    struct err *err)
 {
     AUTO_BUF struct buf text = {0}, events = {0};
     bool failed = t->state != TRIAL_SUCCESS && t->state != TRIAL_STOPPED;
@@ -192,10 +244,10 @@ int trial_files_end(const char *directory, const struct store_trial *t, const ch
     if (t->state == TRIAL_PENDING)
         return 0; /* to be tried again */
     add_result(t, metrics, &text);
-    if (metric && t->has_objective && !json_object_get(metrics, metric))
-        eventfile_scalar(t->ended, 0, str_of(metric), t->objective, &events);
+    if (t->has_objective && !json_object_get(metrics, OBJECTIVE_TAG))
+        eventfile_scalar(t->ended, 0, STR(OBJECTIVE_TAG), t->objective, &events);
     eventfile_hparams_end(t->ended, status_of(t->state), &events);
-    if (write_file(directory, "result.json", O_TRUNC, buf_view(&text), err) == -1)
+    if (write_file(directory, "result.json", false, buf_view(&text), err) == -1)
         return -1;
-    return write_file(directory, TRIAL_EVENTS_FILE, O_APPEND, buf_view(&events), err);
+    return trial_files_add_events(directory, &events, err);
 }

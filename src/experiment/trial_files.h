@@ -6,7 +6,8 @@
  *   error_*.txt   of each attempt that failed: why, and the end of its output
  *   checkpoint/   the program's own: where it left something there, the next attempt finds the
  *                 directory as it is; else it begins in an empty one
- *   events.out.tfevents.0.flambe   hyper-parameters and result, for TensorBoard */
+ *   events.out.tfevents.0.flambe   for TensorBoard: hyper-parameters, result, and the numbers that
+ *                 the program reported by JSON lines */
 #ifndef FLAMBE_EXPERIMENT_TRIAL_FILES_H
 #define FLAMBE_EXPERIMENT_TRIAL_FILES_H
 
@@ -22,8 +23,10 @@
 int trial_files_begin(const char *directory, const char *group, const json_t *params,
                       const json_t *options, const json_t *domains, usec_t wall,
                       struct err *err) MUST_CHECK;
+/* Appends records to the trial's event file, and empties the buffer. Nothing where it is empty. */
+int trial_files_add_events(const char *directory, struct buf *events, struct err *err) MUST_CHECK;
 /* Writes what is known at the end. `metrics`: an object of each tag's last value. */
-int trial_files_end(const char *directory, const struct store_trial *t, const char *metric,
-                    const json_t *metrics, struct err *err) MUST_CHECK;
+int trial_files_end(const char *directory, const struct store_trial *t, const json_t *metrics,
+                    struct err *err) MUST_CHECK;
 
 #endif

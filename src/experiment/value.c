@@ -1,5 +1,6 @@
 /* See value.h. */
 #include "experiment/value.h"
+#include <ctype.h>
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -8,14 +9,32 @@
 /* ---- numbers ----------------------------------------------------------------------------------
  */
 
+/* The next number of as many digits: "1.99e+00" becomes "2.00e+00". False where it has one more. */
+static bool count_up(char *text)
+{
+    char *p = strchr(text, 'e');
+    while (p > text) {
+        p--;
+        if (*p == '.')
+            continue;
+        if (*p != '9') {
+            ++*p;
+            return true;
+        }
+        *p = '0';
+    }
+    return false;
+}
+
 /* The shortest digits that read back as x, without the point; returns the decimal exponent of the
- * first. */
+ * first. Below a power of two the numbers lie twice as close as above it, so that the nearest
+ * decimal may read back as another number where the next one above does not. */
 static int shortest(double x, char digits[32])
 {
     char text[40];
     for (int precision = 0; precision <= 16; precision++) {
         snprintf(text, sizeof text, "%.*e", precision, x);
-        if (strtod(text, NULL) == x)
+        if (strtod(text, NULL) == x || (count_up(text) && strtod(text, NULL) == x))
             break;
     }
     size_t n = 0;
@@ -150,18 +169,64 @@ void value_text(const json_t *value, struct buf *out)
 /* ---- the shell --------------------------------------------------------------------------------
  */
 
+static void open_command(struct shell_place *p)
+{
+    if (p->depth < SHELL_DEPTH_MAX)
+        p->outer[p->depth] = (unsigned char)p->quote;
+    p->depth++;
+    p->quote = SHELL_PLAIN;
+}
+
+static void close_command(struct shell_place *p)
+{
+    if (p->depth == 0)
+        return; /* of a `case` */
+    p->depth--;
+    if (p->depth < SHELL_DEPTH_MAX)
+        p->quote = (enum shell_quote)p->outer[p->depth];
+}
+
+/* What the byte does where no backslash stands before it. */
+static void step_plain(struct shell_place *p, char before, char c)
+{
+    bool plain = p->quote == SHELL_PLAIN;
+    if (c == '\\')
+        p->escaped = true;
+    else if (c == '$')
+        p->variable = true;
+    else if (c == '"')
+        p->quote = plain ? SHELL_DOUBLE : SHELL_PLAIN;
+    else if (c == '\'' && plain)
+        p->quote = SHELL_SINGLE;
+    else if (c == '(' && (plain || before == '$'))
+        open_command(p);
+    else if (c == ')' && plain)
+        close_command(p);
+    else if (c == '#' && plain)
+        p->comment = !before || strchr(" \t\n;&|()<>", before);
+}
+
 void shell_step(struct shell_place *p, char c)
 {
-    if (p->escaped) {
-        p->escaped = false;
+    char before = p->before;
+    bool escaped = p->escaped;
+    p->before = c;
+    p->escaped = false;
+    if (p->comment) {
+        p->comment = c != '\n';
         return;
     }
-    if (c == '\\' && p->quote != SHELL_SINGLE)
-        p->escaped = true;
-    else if (c == '\'' && p->quote != SHELL_DOUBLE)
-        p->quote = p->quote == SHELL_SINGLE ? SHELL_PLAIN : SHELL_SINGLE;
-    else if (c == '"' && p->quote != SHELL_SINGLE)
-        p->quote = p->quote == SHELL_DOUBLE ? SHELL_PLAIN : SHELL_DOUBLE;
+    if (p->quote == SHELL_SINGLE) {
+        p->quote = c == '\'' ? SHELL_PLAIN : SHELL_SINGLE;
+        return;
+    }
+    if (escaped) {
+        p->before = '\\'; /* whatever it is, it ends no word */
+        p->variable = false;
+        return;
+    }
+    p->variable = p->variable && (isalnum((unsigned char)c) || c == '_');
+    step_plain(p, before, c);
 }
 
 static bool is_plain(struct str s)
@@ -175,28 +240,49 @@ static bool is_plain(struct str s)
     return s.n > 0;
 }
 
-void shell_add(struct shell_place p, struct str text, struct buf *out)
+static void add_double(struct str text, struct buf *out)
 {
-    if (is_plain(text)) {
-        buf_add_str(out, text);
-        return;
+    for (size_t i = 0; i < text.n; i++) {
+        if (strchr("\\\"$`", text.p[i]))
+            buf_addc(out, '\\');
+        buf_addc(out, text.p[i]);
     }
-    if (p.quote == SHELL_DOUBLE) {
-        for (size_t i = 0; i < text.n; i++) {
-            if (strchr("\\\"$`", text.p[i]))
-                buf_addc(out, '\\');
-            buf_addc(out, text.p[i]);
-        }
-        return;
-    }
-    if (p.quote == SHELL_PLAIN)
-        buf_addc(out, '\'');
+}
+
+static void add_single(struct str text, struct buf *out)
+{
     for (size_t i = 0; i < text.n; i++) {
         if (text.p[i] == '\'')
             buf_adds(out, "'\\''");
         else
             buf_addc(out, text.p[i]);
     }
-    if (p.quote == SHELL_PLAIN)
+}
+
+void shell_add(struct shell_place *p, struct str text, struct buf *out)
+{
+    bool twice = p->quote == SHELL_DOUBLE;
+    if (p->comment) {
+        for (size_t i = 0; i < text.n; i++)
+            buf_addc(out, text.p[i] == '\n' ? ' ' : text.p[i]);
+        return;
+    }
+    if (p->variable)
+        buf_adds(out, twice ? "\"\"" : "''");
+    if (p->escaped) /* a backslash is left out before a new line, and within "" before a letter kept
+                     */
+        buf_addc(out, twice ? '\\' : '\n');
+    p->variable = p->escaped = false;
+    p->before = 'a';
+    if (is_plain(text)) {
+        buf_add_str(out, text);
+    } else if (twice) {
+        add_double(text, out);
+    } else if (p->quote == SHELL_SINGLE) {
+        add_single(text, out);
+    } else {
         buf_addc(out, '\'');
+        add_single(text, out);
+        buf_addc(out, '\'');
+    }
 }

@@ -5,34 +5,20 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
-#include <sched.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/file.h>
 #include <unistd.h>
-
-/* How often a lock is tried that only lock_holder() has, for the length of two system calls. */
-#define TRIES_MAX 1000
 
 struct lock {
     int fd;
 };
 
-/* lock_holder() looks by taking the lock shared. So where a shared lock can be had, whoever is in
- * the way only looks, and is gone in a moment. */
-static int take(int fd)
+/* A lock of the open file description (fcntl(2)), over the whole file: as with flock(2) it goes
+ * with the last descriptor, but who holds it can be asked for without taking it. */
+static struct flock whole_file(void)
 {
-    for (int i = 0; i < TRIES_MAX; i++) {
-        if (flock(fd, LOCK_EX | LOCK_NB) == 0)
-            return 0;
-        if (errno != EWOULDBLOCK || flock(fd, LOCK_SH | LOCK_NB) == -1)
-            return -1;
-        (void)flock(fd, LOCK_UN);
-        sched_yield();
-    }
-    errno = EWOULDBLOCK;
-    return -1;
+    return (struct flock){.l_type = F_WRLCK, .l_whence = SEEK_SET};
 }
 
 /* The decimal number at the file's start; 0 where there is none. */
@@ -46,16 +32,19 @@ static pid_t read_pid(int fd)
     return str_to_i64((struct str){text, digits}, 1, INT_MAX, &pid) ? (pid_t)pid : 0;
 }
 
+/* Whoever may read the directory may ask who is at work there. */
 int lock_take(const char *path, struct lock **out, struct err *err)
 {
-    int fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
+    int fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0644);
     if (fd < 0)
         return err_set_sys(err, errno, "cannot open the lock '%s'", path);
-    if (take(fd) == -1) {
+    struct flock lock = whole_file();
+    if (fcntl(fd, F_OFD_SETLK, &lock) == -1) {
         int sys = errno;
-        pid_t holder = sys == EWOULDBLOCK ? read_pid(fd) : 0;
+        bool held = sys == EAGAIN || sys == EACCES;
+        pid_t holder = held ? read_pid(fd) : 0;
         close(fd);
-        if (sys != EWOULDBLOCK)
+        if (!held)
             return err_set_sys(err, sys, "cannot lock '%s'", path);
         if (!holder)
             return err_set(err, ERR_CONFLICT, "another flambe (process unknown) is at work on it");
@@ -96,12 +85,12 @@ int lock_holder(const char *path, pid_t *out, struct err *err)
     }
     if (fd < 0)
         return err_set_sys(err, errno, "cannot open the lock '%s'", path);
-    bool is_free = flock(fd, LOCK_SH | LOCK_NB) == 0;
-    int sys = is_free ? 0 : errno;
-    pid_t pid = is_free ? 0 : read_pid(fd);
+    struct flock lock = whole_file();
+    int sys = fcntl(fd, F_OFD_GETLK, &lock) == -1 ? errno : 0;
+    pid_t pid = sys || lock.l_type == F_UNLCK ? 0 : read_pid(fd);
     close(fd);
-    if (sys && sys != EWOULDBLOCK)
+    if (sys)
         return err_set_sys(err, sys, "cannot look at the lock '%s'", path);
-    *out = is_free || pid ? pid : LOCK_HOLDER_UNKNOWN;
+    *out = lock.l_type == F_UNLCK || pid ? pid : LOCK_HOLDER_UNKNOWN;
     return 0;
 }

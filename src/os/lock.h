@@ -1,5 +1,6 @@
 /* A lock file: one flambe at a time works on one cluster, or on one experiment's results, from this
- * machine. Held by flock(2), so that it goes with the process however that ends. */
+ * machine. Held by the open file (an open file description lock, fcntl(2)), so that it goes with
+ * the process however that ends. */
 #ifndef FLAMBE_OS_LOCK_H
 #define FLAMBE_OS_LOCK_H
 

@@ -124,16 +124,6 @@ static int load(const char *directory)
 
 /* ---- write -------------------------------------------------------------------------------- */
 
-static void write_experiment(usec_t wall, const json_t *in, struct buf *out)
-{
-    const char *metrics[16];
-    const json_t *list = json_object_get(in, "metrics");
-    size_t count = json_array_size(list);
-    for (size_t i = 0; i < count && i < COUNT_OF(metrics); i++)
-        metrics[i] = json_string_value(json_array_get(list, i));
-    eventfile_hparams_experiment(wall, json_object_get(in, "domains"), metrics, count, out);
-}
-
 static void write_record(const json_t *in, struct buf *out)
 {
     const char *what = json_text(in, "what");
@@ -150,8 +140,6 @@ static void write_record(const json_t *in, struct buf *out)
     else if (strcmp(what, "end") == 0)
         eventfile_hparams_end(
             wall, (enum eventfile_status)json_integer_value(json_object_get(in, "status")), out);
-    else if (strcmp(what, "experiment") == 0)
-        write_experiment(wall, in, out);
 }
 
 static int write_file(const char *path)

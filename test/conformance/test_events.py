@@ -1,5 +1,6 @@
 """Event files against programs that nobody here wrote: tensorboardX writes what we read, and
 TensorBoard reads what we write. Needs FLAMBE_VENV (tensorboard and tensorboardX, PyPI)."""
+import contextlib
 import json
 import math
 import os
@@ -8,11 +9,12 @@ import re
 import socket
 import subprocess
 import time
+import urllib.parse
 import urllib.request
 
 import pytest
 
-from conftest import BUILD, clean_env
+from conftest import BUILD, FLAMBE, clean_env
 
 TOOL = BUILD / "test" / "conformance" / "events_tool"
 SECONDS = 120
@@ -219,14 +221,60 @@ def test_our_scalars_in_tensorboard(python, tmp_path):
     assert theirs["a/é1"][0] == [-1, wall + 1, 0.25] and len(theirs["a/é0"]) == 25
 
 
+def start_server(python, logs, home):
+    with socket.socket() as s:
+        s.bind(("127.0.0.1", 0))
+        port = s.getsockname()[1]
+    with (home / "log").open("ab") as log:
+        server = subprocess.Popen([python.interpreter, "-m", "tensorboard.main", "--logdir", str(logs), "--port",
+                                   str(port), "--host", "127.0.0.1", "--load_fast", "false",
+                                   "--reload_interval", "1"], env=python.env, stdout=log, stderr=log)
+
+    def ask(path, body=None):
+        request = urllib.request.Request(f"http://127.0.0.1:{port}/data/{path}",
+                                         None if body is None else json.dumps(body).encode(),
+                                         {"Content-Type": "application/json"})
+        with urllib.request.urlopen(request, timeout=30) as answer:
+            return json.load(answer)
+
+    return server, ask
+
+
+def wait_for_runs(server, ask, runs, seconds):
+    """Whether the server has found so many in time."""
+    limit = time.monotonic() + seconds
+    while time.monotonic() < limit and server.poll() is None:
+        try:
+            if len(ask("runs")) == runs:
+                return True
+        except OSError:
+            pass
+        time.sleep(0.2)
+    return False
+
+
+@contextlib.contextmanager
+def serving(python, logs, home, runs):
+    """TensorBoard's own server over a directory, when it has found so many runs. On a busy machine one may
+    come up and load nothing: it is started anew, thrice."""
+    for _ in range(4):
+        server, ask = start_server(python, logs, home)
+        try:
+            if wait_for_runs(server, ask, runs, 40):
+                yield ask
+                return
+        finally:
+            server.terminate()
+            server.wait(30)
+    pytest.fail((home / "log").read_text())
+
+
 @pytest.fixture(scope="module")
 def tensorboard(python, tmp_path_factory):
     """TensorBoard's own server over an experiment of three trials that we wrote."""
     logs = tmp_path_factory.mktemp("logs")
     domains = {"lr": {"min": 0.001, "max": 1}, "layers": [1, 2, 3], "opt": ["adam", "sgd"], "bias": [True, False],
                "mixed": [1, "auto", False, [1.5, 2]], "later": [], "one": [7]}
-    write(logs / "events.out.tfevents.0.flambe", {"what": "begin", "wall": 10 ** 15},
-          {"what": "experiment", "wall": 10 ** 15, "domains": domains, "metrics": ["loss", "train/acc"]})
     trials = [
         ({"lr": 0.125, "layers": 1, "opt": "adam", "bias": True, "mixed": 1, "later": 0.5, "one": 7}, 1),
         ({"lr": 1, "layers": 2, "opt": "sgd", "bias": False, "mixed": "auto", "later": 1.5, "one": 7}, 2),
@@ -242,35 +290,8 @@ def tensorboard(python, tmp_path_factory):
             records.append({"what": "end", "wall": wall + 5_000_000, "status": status})
             records.append({"what": "end", "wall": wall + 9_000_000, "status": 3 - status})  # too late
         write(logs / "train" / f"lr={params['lr']}" / "events.out.tfevents.1.flambe", *records)
-    with socket.socket() as s:
-        s.bind(("127.0.0.1", 0))
-        port = s.getsockname()[1]
-    log = (tmp_path_factory.mktemp("server") / "log").open("w+b")
-    server = subprocess.Popen([python.interpreter, "-m", "tensorboard.main", "--logdir", str(logs), "--port",
-                               str(port), "--host", "127.0.0.1", "--load_fast", "false"],
-                              env=python.env, stdout=log, stderr=log)
-
-    def ask(path, body=None):
-        request = urllib.request.Request(f"http://127.0.0.1:{port}/data/{path}",
-                                         None if body is None else json.dumps(body).encode(),
-                                         {"Content-Type": "application/json"})
-        with urllib.request.urlopen(request, timeout=30) as answer:
-            return json.load(answer)
-
-    try:
-        limit = time.monotonic() + 60
-        while True:
-            try:
-                if len(ask("runs")) == 4:
-                    break
-            except OSError:
-                pass
-            assert time.monotonic() < limit and server.poll() is None, pathlib.Path(log.name).read_text()
-            time.sleep(0.2)
+    with serving(python, logs, tmp_path_factory.mktemp("server"), 3) as ask:
         yield ask
-    finally:
-        server.terminate()
-        server.wait(30)
 
 
 def sessions(ask, **more):
@@ -279,20 +300,14 @@ def sessions(ask, **more):
     return ask("plugin/hparams/session_groups", body)["sessionGroups"]
 
 
-def test_hparams_experiment_in_tensorboard(tensorboard):
+def test_hparams_columns_in_tensorboard(tensorboard):
+    """TensorBoard makes its columns from the trials; each has one type in all of them."""
     experiment = tensorboard("plugin/hparams/experiment", {})
-    infos = {i["name"]: i for i in experiment["hparamInfos"]}
-    assert infos["lr"]["type"] == "DATA_TYPE_FLOAT64"
-    assert infos["lr"]["domainInterval"] == {"minValue": 0.001, "maxValue": 1}
-    assert infos["layers"]["type"] == "DATA_TYPE_FLOAT64" and infos["layers"]["domainDiscrete"] == [1, 2, 3]
-    assert infos["opt"]["type"] == "DATA_TYPE_STRING" and infos["opt"]["domainDiscrete"] == ["adam", "sgd"]
-    assert infos["bias"]["type"] == "DATA_TYPE_BOOL" and infos["bias"]["domainDiscrete"] == [True, False]
-    assert infos["mixed"]["type"] == "DATA_TYPE_STRING"
-    assert infos["mixed"]["domainDiscrete"] == ["1", "auto", "false", "[1.5,2]"]
-    assert "domainDiscrete" not in infos["later"]
-    assert infos["layers"]["differs"] and not infos["one"].get("differs")
-    assert [m["name"]["tag"] for m in experiment["metricInfos"]] == ["loss", "train/acc"]
-    assert experiment["timeCreatedSecs"] == 10 ** 9
+    types = {i["name"]: i["type"] for i in experiment["hparamInfos"]}
+    assert types["lr"] == types["layers"] == types["one"] == "DATA_TYPE_FLOAT64"
+    assert types["opt"] == types["mixed"] == "DATA_TYPE_STRING"
+    assert types["bias"] == "DATA_TYPE_BOOL"
+    assert sorted(m["name"]["tag"] for m in experiment["metricInfos"]) == ["loss", "train/acc"]
 
 
 def test_hparams_sessions_in_tensorboard(tensorboard):
@@ -320,3 +335,40 @@ def test_hparams_filters_and_order_in_tensorboard(tensorboard, name, filters, ex
     """One type each: what a column mixes, TensorBoard can neither filter nor sort."""
     groups = sessions(tensorboard, colParams=[{"hparam": name, "order": "ORDER_ASC", **filters}])
     assert [g["name"] for g in groups] == expected
+
+
+# ---- a whole run ------------------------------------------------------------------------------------
+
+RUN = """\
+!Experiment
+name: shown
+pipeline:
+  train: !Command
+    command: |
+      for i in 1 2 3; do flambe log loss $(({size} * 10 / i)) $i; done
+      [ {size} != 3 ]
+    params: {size: !g [1, 2, 3], how: !g [fast, slow]}
+    objective: {metric: loss, mode: min, value: best}
+max_failures: 0
+"""
+
+
+def test_a_run_in_tensorboard(python, tmp_path):
+    """The HPARAMS tab has each trial's parameters, state and numbers, and the curves are there."""
+    (tmp_path / "e.yaml").write_text(RUN)
+    done = subprocess.run([FLAMBE, "e.yaml"], cwd=tmp_path, env=python.env, capture_output=True, text=True,
+                          stdin=subprocess.DEVNULL, timeout=SECONDS)
+    assert done.returncode == 1, done.stderr  # two trials fail
+    logs = tmp_path / "flambe-output" / "output__shown"
+    (tmp_path / "server").mkdir()
+    with serving(python, logs, tmp_path / "server", 6) as ask:
+        groups = {(g["hparams"]["size"], g["hparams"]["how"]): g for g in sessions(ask)}
+        assert len(groups) == 6
+        status = {key: g["sessions"][0]["status"] for key, g in groups.items()}
+        assert {s for (size, _), s in status.items() if size == 3} == {"STATUS_FAILURE"}
+        assert {s for (size, _), s in status.items() if size != 3} == {"STATUS_SUCCESS"}
+        metrics = {m["name"]["tag"]: m["value"] for m in groups[2, "slow"]["metricValues"]}
+        assert metrics["loss"] == 6 and metrics["objective"] == 6
+        run = next(r for r in ask("runs") if "size=2" in r and "how=fast" in r)
+        curve = ask(f"plugin/scalars/scalars?run={urllib.parse.quote(run)}&tag=loss")
+        assert [p[1:] for p in curve] == [[1, 20], [2, 10], [3, 6]]

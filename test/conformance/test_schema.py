@@ -59,3 +59,46 @@ def test_defaults_and_examples_are_taken(schema):
     for name, rule in schema["properties"].items():
         for value in rule.get("examples", []) + ([rule["default"]] if "default" in rule else []):
             jsonschema.Draft202012Validator(rule).validate(value)
+
+
+# ---- of an experiment's file ------------------------------------------------------------------------
+
+EXPERIMENTS = ROOT / "test" / "golden" / "experiment"
+
+
+class Tagged(Loader):
+    """Options and links are tagged lists and scalars."""
+
+
+def any_node(loader, tag, node):
+    if isinstance(node, yaml.MappingNode):
+        return loader.construct_mapping(node, deep=True)
+    if isinstance(node, yaml.SequenceNode):
+        return loader.construct_sequence(node, deep=True)
+    return loader.construct_scalar(node)
+
+
+Tagged.add_multi_constructor("!", any_node)
+
+
+def load_experiment(name):
+    return list(yaml.load_all((EXPERIMENTS / f"{name}.yaml").read_bytes(), Loader=Tagged))[-1]
+
+
+@pytest.fixture(scope="module")
+def experiment_schema(tmp_path_factory):
+    done = run([FLAMBE, "schema", "experiment"], clean_env(tmp_path_factory.mktemp("home")), check=True)
+    schema = json.loads(done.stdout)
+    jsonschema.Draft202012Validator.check_schema(schema)
+    return schema
+
+
+@pytest.mark.parametrize("name", sorted(p.stem for p in EXPERIMENTS.glob("ok*.yaml")))
+def test_takes_an_experiment(experiment_schema, name):
+    jsonschema.Draft202012Validator(experiment_schema).validate(load_experiment(name))
+
+
+@pytest.mark.parametrize("name", ["keys-missing", "keys-unknown", "stage-keys", "objective", "devices-zero",
+                                  "pipeline-empty", "name"])
+def test_refuses_an_experiment(experiment_schema, name):
+    assert list(jsonschema.Draft202012Validator(experiment_schema).iter_errors(load_experiment(name)))

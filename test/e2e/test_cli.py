@@ -11,7 +11,7 @@ import pytest
 
 from conftest import FLAMBE, ROOT, SANDBOX, clean_env, run
 
-VERBS = ["up", "plan", "status", "ssh", "exec", "cp", "down", "schema", "completion", "help"]
+VERBS = ["up", "run", "plan", "status", "results", "logs", "stop", "log", "ssh", "exec", "cp", "down", "schema", "completion", "help"]
 
 GOOD = """\
 !AWSCluster
@@ -148,10 +148,11 @@ def test_bad_files_are_errors_of_the_file(home, text):
     "other: path\n---\n!Experiment\nname: x\npipeline: {}\n"])
 def test_an_experiment_is_told_apart(home, text):
     write(home, text, "exp.yaml")
-    for argv in (["exp.yaml"], ["up", "exp.yaml"], ["status", "exp.yaml"]):
+    for argv in (["exp.yaml"], ["run", "exp.yaml"]):
         done = flambe(home, *argv)
-        assert done.returncode == 2
-        assert "'exp.yaml' is an experiment; this version of flambe makes clusters" in done.stderr
+        assert done.returncode == 2 and "the pipeline is empty" in done.stderr
+    done = flambe(home, "status", "exp.yaml")
+    assert done.returncode == 1 and "'exp.yaml' has no results yet" in done.stderr
     assert "the pipeline is empty" in flambe(home, "plan", "exp.yaml").stderr
 
 

@@ -99,7 +99,7 @@ def test_keys_from_the_console_do_not_overwrite_those_of_a_run_at_work(ghosts):
     known = next(ghosts.home.glob("state/flambe/clusters/*/*/mine/known_hosts"))
     known.unlink()
     with open(known.with_name("lock"), "r+") as lock:  # as an `up` that is at work holds it
-        fcntl.flock(lock, fcntl.LOCK_EX)
+        fcntl.lockf(lock, fcntl.LOCK_EX)
         assert ghosts.flambe("exec", "mine", "--", "true").returncode == 0
         assert not known.exists()
     assert ghosts.flambe("exec", "mine", "--", "true").returncode == 0

@@ -173,18 +173,18 @@ def test_a_hundred_thousand_variants(home):
     assert time.monotonic() - began < 1
 
 
-def test_up_still_says_what_it_cannot_do(home):
+def test_up_takes_clusters_alone(home):
     (home / "exp.yaml").write_text(SWEEP)
-    done = flambe(home, "exp.yaml")
+    done = flambe(home, "up", "exp.yaml")
     assert done.returncode == 2
-    assert "'exp.yaml' is an experiment; this version of flambe makes clusters" in done.stderr
-    assert "flambe plan FILE" in done.stderr
+    assert "'exp.yaml' is an experiment, not a cluster" in done.stderr
+    assert "flambe run exp.yaml" in done.stderr
 
 
 def test_a_file_that_is_no_yaml_is_told_as_an_experiment_s(home):
     done = plan(home, "!Experiment\nname: [x\n")
     assert done.returncode == 2 and "error" in done.stderr and "exp.yaml:" in done.stderr
-    assert "is an experiment" in flambe(home, "exp.yaml").stderr
+    assert "exp.yaml:2:7: error" in flambe(home, "exp.yaml").stderr
 
 
 def test_a_cluster_that_speaks_of_experiments_is_a_cluster(home):

@@ -14,6 +14,7 @@
 #include <fcntl.h>
 #include <signal.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #define INPUT_MAX ((size_t)64 << 10) /* of a mutation */
@@ -116,8 +117,11 @@ static void add_path(struct inputs *in, const char *path)
             strv_take(&names, fs_join(path, e->d_name));
     closedir(dir);
     strv_sort(&names);
-    for (size_t i = 0; i < names.count; i++)
-        add_file(in, names.items[i]);
+    for (size_t i = 0; i < names.count; i++) {
+        struct stat st;
+        if (stat(names.items[i], &st) == -1 || !S_ISDIR(st.st_mode)) /* a folder is no input */
+            add_file(in, names.items[i]);
+    }
 }
 
 /* One "token" a line, with \xNN, \\ and \" inside; other lines are passed over. */

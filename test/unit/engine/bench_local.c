@@ -14,7 +14,7 @@
 #include <unistd.h>
 
 static size_t under_way;
-static char dir[64]; /* stays to the end: making files is dear where some were just removed */
+static char dir[256]; /* stays to the end: making files is dear where some were just removed */
 
 static void on_ended(void *ctx, const struct engine_result *r)
 {
@@ -119,7 +119,8 @@ int main(int argc, char **argv)
         const char *name;
         double (*run)(size_t count, int at_once);
     } ways[] = {{"engine", by_engine}, {"xargs", by_xargs}, {"vfork", by_vfork}};
-    char base[] = "/tmp/flambe-bench-XXXXXX";
+    const char *tmp = getenv("TMPDIR");
+    AUTO_FREE char *base = mem_printf("%s/flambe-bench-XXXXXX", tmp ? tmp : "/tmp");
     if (!mkdtemp(base))
         return 1;
     printf("ms each of %zu programs, %d at once: wall time (CPU time)\n", count, at_once);

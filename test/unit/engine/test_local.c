@@ -80,8 +80,13 @@ static void what_cannot_start(void **state)
     not_started(&p, "cannot write the output to '/no/such/out'");
     AUTO_FREE char *fifo = in_dir("fifo");
     assert_int_equal(mkfifo(fifo, 0600), 0);
-    p.console = fifo;
+    p.console = "/dev/null"; /* a device stays what it is */
     not_started(&p, "cannot write the output");
+    p.console = fifo; /* what an earlier attempt left gives way to a file */
+    assert_int_equal(run(&p)->end, ENGINE_EXITED);
+    struct stat st;
+    assert_int_equal(lstat(fifo, &st), 0);
+    assert_true(S_ISREG(st.st_mode));
     p = program(1, SH("exit 0"));
     assert_int_equal(run(&p)->end, ENGINE_EXITED); /* and all is well afterwards */
 }
@@ -287,9 +292,10 @@ static void the_memory_limit(void **state)
     /* what forked processes share counts once */
     p = program(3, SH("python3 -c 'import os,time\n"
                       "x=bytearray(100<<20)\n"
-                      "for i in range(4):\n"
-                      "  if os.fork()==0: time.sleep(1); os._exit(0)\n"
-                      "for i in range(4): os.wait()'"));
+                      "for turn in range(8):\n"
+                      "  for i in range(4):\n"
+                      "    if os.fork()==0: time.sleep(0.2+i*0.01); os._exit(0)\n"
+                      "  for i in range(4): os.wait()'"));
     p.memory_limit = (uint64_t)200 << 20;
     r = run(&p);
     assert_int_equal(r->end, ENGINE_EXITED);

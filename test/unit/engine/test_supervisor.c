@@ -57,6 +57,18 @@ static void a_daemon_lives_as_long_as_its_program(void **state)
     assert_false(is_alive(daemon_pid));
 }
 
+static void a_daemon_ends_with_its_program_while_others_run(void **state)
+{
+    (void)state;
+    struct engine_program other = program(1, SH("exec sleep 60"));
+    submit(&other);
+    struct engine_program p = program(2, SH(DAEMON("exec sleep 60") UNTIL_READY "exit 4"));
+    assert_int_equal(run(&p)->exit_status, 4);
+    assert_false(is_alive(wait_pid("daemon")));
+    engine_stop(engine, 1, 0);
+    assert_int_equal(wait_ended(2)->id, 1);
+}
+
 static void the_time_limit_ends_daemons(void **state)
 {
     (void)state;
@@ -291,6 +303,7 @@ int main(void)
         T(what_it_left_in_its_group_ends),
         T(a_daemon_of_it_ends),
         T(a_daemon_lives_as_long_as_its_program),
+        T(a_daemon_ends_with_its_program_while_others_run),
         T(the_time_limit_ends_daemons),
         T(a_tree_that_forks_on_ends),
         T(the_supervisor_is_hard_to_end),

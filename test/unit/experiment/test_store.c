@@ -125,7 +125,7 @@ static void assert_points(struct store *s, int64_t trial, const char *tag, const
 
 static void point(struct store *s, int64_t trial, const char *tag, int64_t step, double value)
 {
-    good(store_add_point(s, trial, str_of(tag), step, step * USEC_PER_SEC, value, &err));
+    good(store_add_point(s, trial, str_of(tag), step, USEC_PER_SEC, value, &err));
 }
 
 static void assert_fact(struct store *s, const char *key, const char *want)
