@@ -470,15 +470,15 @@ static int read_counts(struct stage_run *s, struct err *err)
 }
 
 struct rows {
-    struct store_trial *items;
+    int64_t *numbers;
     size_t count, cap;
 };
 
 static bool note_number(void *ctx, const struct store_trial *t)
 {
     struct rows *r = ctx;
-    MEM_PUSH_ROOM(r->items, r->count, r->cap);
-    r->items[r->count++] = (struct store_trial){.number = t->number};
+    MEM_PUSH_ROOM(r->numbers, r->count, r->cap);
+    r->numbers[r->count++] = t->number;
     return true;
 }
 
@@ -487,15 +487,9 @@ static int recover(struct stage_run *s, struct err *err)
     struct rows rows = {0};
     struct store_query q = {.stage = (int)s->at, .state = TRIAL_RUNNING};
     int rc = store_each_trial(store_of(s), &q, note_number, &rows, err);
-    for (size_t i = 0; rc == 0 && i < rows.count; i++) {
-        struct store_trial row;
-        rc = store_trial(store_of(s), (int)s->at, rows.items[i].number, &row, err);
-        if (rc == 0)
-            rc = trial_recover(s, &row, err);
-        if (rc == 0)
-            store_trial_done(&row);
-    }
-    free(rows.items);
+    for (size_t i = 0; rc == 0 && i < rows.count; i++)
+        rc = trial_recover(s, rows.numbers[i], err);
+    free(rows.numbers);
     return rc;
 }
 

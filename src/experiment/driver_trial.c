@@ -525,11 +525,11 @@ void trial_interrupt(struct driver *d, struct running *r)
     r->stage->counts[TRIAL_RUNNING]--;
 }
 
-int trial_recover(struct stage_run *s, const struct store_trial *row, struct err *err)
+int trial_recover(struct stage_run *s, int64_t number, struct err *err)
 {
     struct driver *d = s->d;
     struct store_trial t;
-    if (store_trial(d->o.store, row->stage, row->number, &t, err) == -1)
+    if (store_trial(d->o.store, (int)s->at, number, &t, err) == -1)
         return -1;
     for (size_t i = 0; i < d->end_count; i++)
         if (d->ends[i].id == trial_engine_id(&t))

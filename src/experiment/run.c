@@ -59,34 +59,18 @@ static bool is_half_written(const char *name)
     return strcmp(name, STORE_FILE ".new") == 0 || (ours && str_ends(str_of(name), ".tmp"));
 }
 
-static bool is_any(const char *name)
+static bool is_no_state(const char *name)
 {
-    return strcmp(name, RUN_LOCK_FILE) != 0;
+    return strcmp(name, RUN_LOCK_FILE) != 0 && strcmp(name, STORE_FILE) != 0;
 }
 
-/* Those entries that `which` tells. The state goes last: what is left of a removal that was cut
- * short is still known for flambe's. */
-static int clear(const char *directory, bool (*which)(const char *name), struct err *err)
+/* The state goes last: what is left of a removal that was cut short is still known for flambe's. */
+static int clear_all(const char *directory, struct err *err)
 {
-    DIR *dir = opendir(directory);
-    if (!dir)
-        return err_set_sys(err, errno, "cannot read '%s'", directory);
-    struct strv names = {0};
-    struct dirent *e;
-    while ((e = readdir(dir)))
-        if (strcmp(e->d_name, ".") != 0 && strcmp(e->d_name, "..") != 0 &&
-            strcmp(e->d_name, STORE_FILE) != 0 && which(e->d_name))
-            strv_add(&names, e->d_name);
-    closedir(dir);
-    if (which(STORE_FILE))
-        strv_add(&names, STORE_FILE);
-    int rc = 0;
-    for (size_t i = 0; rc == 0 && i < names.count; i++) {
-        AUTO_FREE char *path = fs_join(directory, names.items[i]);
-        rc = fs_remove_tree(path, err);
-    }
-    strv_done(&names);
-    return rc;
+    AUTO_FREE char *state = fs_join(directory, STORE_FILE);
+    if (fs_remove_entries(directory, is_no_state, err) == -1)
+        return -1;
+    return fs_remove_tree(state, err);
 }
 
 static int take_lock(struct loop *loop, struct run *r, struct err *err)
@@ -229,7 +213,7 @@ static int open_there(struct run *r, const struct run_options *o, struct err *er
                        "'%s' holds files, but no state of an experiment: nothing in it is touched",
                        r->directory);
     if (holding == HOLDS_RESULTS && o->force) {
-        if (clear(r->directory, is_any, err) == -1)
+        if (clear_all(r->directory, err) == -1)
             return -1;
         holding = HOLDS_NOTHING;
     }
@@ -239,7 +223,7 @@ static int open_there(struct run *r, const struct run_options *o, struct err *er
         return begin(r, o, err);
     }
     if (store_open(r->directory, STORE_WRITE, &r->store, err) == -1 ||
-        clear(r->directory, is_half_written, err) == -1)
+        fs_remove_entries(r->directory, is_half_written, err) == -1)
         return -1;
     AUTO_FREE char *file = store_get(r->store, "file");
     if (!file) /* a first run was killed when it had but made the state */

@@ -8,7 +8,8 @@
 
 #define GENERATION_STAGES 1024 /* more than a pipeline has */
 
-static const char result_states[] = "(2, 4)"; /* TRIAL_SUCCESS, TRIAL_STOPPED */
+static const char result_states[] = "(2, 4)";
+_Static_assert(TRIAL_SUCCESS == 2 && TRIAL_STOPPED == 4, "result_states names them by number");
 
 int store_retire(struct store *s, int64_t *generation, struct err *err)
 {

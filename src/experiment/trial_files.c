@@ -17,20 +17,6 @@
 
 #define OBJECTIVE_TAG "objective" /* in the event file; a trial's own metric of this name stays */
 
-static int write_all(int fd, struct str bytes)
-{
-    while (bytes.n) {
-        ssize_t n = write(fd, bytes.p, bytes.n);
-        if (n == -1 && errno == EINTR)
-            continue;
-        if (n == -1)
-            return -1;
-        bytes.p += n;
-        bytes.n -= (size_t)n;
-    }
-    return 0;
-}
-
 static bool is_directory(const char *path)
 {
     struct stat st;
@@ -68,7 +54,7 @@ static int write_file(const char *directory, const char *name, bool append, stru
     int fd = open_file(path, append);
     if (fd == -1)
         return err_set_sys(err, errno, "cannot write '%s'", path);
-    int rc = write_all(fd, bytes), sys = errno;
+    int rc = fs_write_all(fd, bytes), sys = errno;
     if (close(fd) == -1 && rc == 0) {
         rc = -1;
         sys = errno;
@@ -91,29 +77,16 @@ static bool has_entries(const char *path)
     return any;
 }
 
+static bool is_no_error(const char *name)
+{
+    return strncmp(name, "error_", 6) != 0;
+}
+
 /* All but the errors of earlier attempts, unless the program has a checkpoint to go on from. */
 static int clear(const char *directory, struct err *err)
 {
     AUTO_FREE char *checkpoint = fs_join(directory, "checkpoint");
-    if (has_entries(checkpoint))
-        return 0;
-    DIR *dir = opendir(directory);
-    if (!dir)
-        return err_set_sys(err, errno, "cannot read '%s'", directory);
-    struct strv names = {0};
-    struct dirent *e;
-    while ((e = readdir(dir)))
-        if (strcmp(e->d_name, ".") != 0 && strcmp(e->d_name, "..") != 0 &&
-            strncmp(e->d_name, "error_", 6) != 0)
-            strv_add(&names, e->d_name);
-    closedir(dir);
-    int rc = 0;
-    for (size_t i = 0; rc == 0 && i < names.count; i++) {
-        AUTO_FREE char *path = fs_join(directory, names.items[i]);
-        rc = fs_remove_tree(path, err);
-    }
-    strv_done(&names);
-    return rc;
+    return has_entries(checkpoint) ? 0 : fs_remove_entries(directory, is_no_error, err);
 }
 
 /* A link in the directory's place, or in its stage's, leads elsewhere: it is removed. */

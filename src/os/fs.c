@@ -2,6 +2,7 @@
 #include "os/fs.h"
 #include "base/digest.h"
 #include "base/mem.h"
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <ftw.h>
@@ -62,7 +63,7 @@ int fs_read_user_file(const char *path, const char *what, size_t max, struct buf
     return err_copy(err, &why);
 }
 
-static int write_all(int fd, struct str bytes)
+int fs_write_all(int fd, struct str bytes)
 {
     while (bytes.n) {
         ssize_t n = write(fd, bytes.p, bytes.n);
@@ -97,7 +98,7 @@ int fs_write_atomic(const char *path, mode_t mode, struct str bytes, struct err 
     int fd = open(temporary, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, mode);
     if (fd < 0)
         return err_set_sys(err, errno, "cannot write '%s'", path);
-    if (write_all(fd, bytes) == -1 || fsync(fd) == -1) {
+    if (fs_write_all(fd, bytes) == -1 || fsync(fd) == -1) {
         int sys = errno;
         close(fd);
         unlink(temporary);
@@ -145,6 +146,25 @@ int fs_remove_tree(const char *path, struct err *err)
         return 0;
     if (nftw(path, remove_one, 16, FTW_DEPTH | FTW_PHYS | FTW_MOUNT) != 0)
         return err_set_sys(err, errno, "cannot remove '%s'", path);
+    return 0;
+}
+
+int fs_remove_entries(const char *directory, bool (*which)(const char *name), struct err *err)
+{
+    DIR *dir = opendir(directory);
+    if (!dir)
+        return err_set_sys(err, errno, "cannot read '%s'", directory);
+    AUTO_STRV struct strv names = {0};
+    struct dirent *e;
+    while ((e = readdir(dir)))
+        if (strcmp(e->d_name, ".") != 0 && strcmp(e->d_name, "..") != 0 && which(e->d_name))
+            strv_add(&names, e->d_name);
+    closedir(dir);
+    for (size_t i = 0; i < names.count; i++) {
+        AUTO_FREE char *path = fs_join(directory, names.items[i]);
+        if (fs_remove_tree(path, err) == -1)
+            return -1;
+    }
     return 0;
 }
 
