@@ -11,7 +11,7 @@
 struct fingerprints {
     char *working;
     struct strv python_path;
-    struct strtab *files; /* from a path as a command has it to its digest, "" where it is none */
+    struct strtab *files; /* from a path as a command has it to its digest */
     struct strv used;     /* the files of the stage at hand */
 };
 
@@ -43,11 +43,12 @@ void fingerprints_free(struct fingerprints *f)
 /* ---- files ------------------------------------------------------------------------------------
  */
 
+/* NULL where it is no file. */
 static char *digest_file(const char *path)
 {
     struct stat st;
     if (stat(path, &st) == -1 || !S_ISREG(st.st_mode))
-        return mem_dup("");
+        return NULL;
     AUTO_BUF struct buf bytes = {.max = FINGERPRINT_FILE_MAX};
     if ((uint64_t)st.st_size > FINGERPRINT_FILE_MAX ||
         fs_read(path, FINGERPRINT_FILE_MAX, &bytes, NULL) == -1)
@@ -57,17 +58,19 @@ static char *digest_file(const char *path)
     return mem_dup(hex);
 }
 
-/* "" where there is no such file. */
+/* NULL where there is no such file. That is not kept: a million trials have a million words. */
 static const char *file_digest(struct fingerprints *f, const char *name)
 {
     const char *known = strtab_get(f->files, str_of(name));
     if (!known) {
         AUTO_FREE char *path = name[0] == '/' ? mem_dup(name) : fs_join(f->working, name);
         char *digest = digest_file(path);
+        if (!digest)
+            return NULL;
         strtab_put(f->files, str_of(name), digest);
         known = digest;
     }
-    if (*known && !strv_has(&f->used, name))
+    if (!strv_has(&f->used, name))
         strv_add(&f->used, name);
     return known;
 }
@@ -77,7 +80,7 @@ static void add_file(struct fingerprints *f, const char *name, json_t *files)
     if (!*name || strlen(name) > 4096)
         return;
     const char *digest = file_digest(f, name);
-    if (*digest)
+    if (digest)
         json_object_set_new(files, name, json_string(digest));
 }
 
