@@ -316,8 +316,7 @@ static void count_attempt(void *ctx, const struct store_attempt *a)
         return;
     bool lost = strcmp(a->end, engine_end_name(ENGINE_LOST)) == 0;
     t->lost += lost;
-    t->failed += !lost && strcmp(a->end, INTERRUPTED) != 0 &&
-                 strcmp(a->end, engine_end_name(ENGINE_STOPPED)) != 0;
+    t->failed += !lost && strcmp(a->end, INTERRUPTED) != 0;
 }
 
 static void try_again(struct running *r, int failures)
@@ -347,8 +346,9 @@ static void warn_about(struct running *r, const char *fmt, ...)
 static void fill_end(struct running *r, const struct engine_result *result, const struct verdict *v)
 {
     struct store_trial *t = &r->t;
+    bool interrupted = v->state == TRIAL_PENDING && !v->lost;
     t->state = v->state;
-    t->end = mem_dup(engine_end_name(result->end));
+    t->end = mem_dup(interrupted ? INTERRUPTED : engine_end_name(result->end));
     t->exit_status = result->exit_status;
     t->signal = result->signal;
     t->message = result->message[0] ? mem_dup(result->message) : NULL;
