@@ -212,8 +212,9 @@ static size_t room(const struct driver *d)
 /* Begins what there is room for. *more: something is left to wait for. */
 static int fill(struct driver *d, struct stage_run *s, bool *more, struct err *err)
 {
-    *more = d->running != NULL;
+    *more = d->running != NULL || (!d->drain && stage_left(s));
     while (room(d) > 0) {
+        *more = d->running != NULL;
         struct candidate c = {0};
         enum stage_next next;
         if (stage_next(s, &c, &next, err) == -1)

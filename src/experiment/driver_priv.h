@@ -144,6 +144,8 @@ enum stage_next { NEXT_TRIAL, NEXT_WAIT, NEXT_NONE };
 int stage_next(struct stage_run *s, struct candidate *out, enum stage_next *next,
                struct err *err) MUST_CHECK;
 /* When the first of those that wait may be tried again, or USEC_FOREVER. */
+/* Whether a trial may be left to begin, now or later. */
+bool stage_left(const struct stage_run *s);
 usec_t stage_wake(const struct stage_run *s);
 void candidate_done(struct candidate *c, size_t stages);
 /* All trials have ended: which of them later stages see. */

@@ -227,6 +227,11 @@ static int describe(const struct stage_run *s, int64_t number, struct candidate 
 /* ---- the next one -----------------------------------------------------------------------------
  */
 
+bool stage_left(const struct stage_run *s)
+{
+    return s->again_count > 0 || (s->cursor < s->total && !s->asked_all);
+}
+
 usec_t stage_wake(const struct stage_run *s)
 {
     usec_t wake = USEC_FOREVER;
