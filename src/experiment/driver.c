@@ -401,6 +401,8 @@ int driver_run(struct driver *d, struct err *err)
         abandon(d);
     if (ours && finish(d, rc, &why, err) == -1)
         return -1;
+    if (!ours)
+        (void)!store_sync(d->o.store, NULL); /* the first reason is the one to tell */
     if (rc == -1 && why.sys == ENOSPC)
         err_wrap(&why, "the disk is full; what has ended is kept");
     return rc == 0 ? 0 : err_copy(err, &why);
