@@ -351,7 +351,7 @@ static int run_all(struct driver *d, struct err *err)
         driver_say(d, DRIVER_STAGE_BEGAN, s, NULL, false, NULL);
         if (run_stage(d, s, err) == -1)
             return err_wrap(err, "stage '%s'", s->stage->name);
-        if (d->drain && (stage_wake(s) != USEC_FOREVER || s->cursor < s->total))
+        if (d->drain && (stage_left(s) || s->interrupted))
             return err_set(err, ERR_CANCELLED, "stopped before its end");
         if (stage_end(s, err) == -1)
             return -1;

@@ -45,9 +45,10 @@ struct stage_run {
     struct choice *as_choice_item;
     struct space as_space;
 
-    int64_t total;  /* numbers that a trial may have: from 0 to below it */
-    int64_t cursor; /* the next to be looked at */
-    bool asked_all; /* the search has no more */
+    int64_t total;    /* numbers that a trial may have: from 0 to below it */
+    int64_t cursor;   /* the next to be looked at */
+    bool asked_all;   /* the search has no more */
+    bool interrupted; /* a trial was ended by the user: it is for the next driver */
     struct again *again;
     size_t again_count, again_cap;
 
@@ -143,9 +144,9 @@ enum stage_next { NEXT_TRIAL, NEXT_WAIT, NEXT_NONE };
 /* The next trial to begin. NEXT_WAIT: none now; a running trial or a pause has to end first. */
 int stage_next(struct stage_run *s, struct candidate *out, enum stage_next *next,
                struct err *err) MUST_CHECK;
-/* When the first of those that wait may be tried again, or USEC_FOREVER. */
 /* Whether a trial may be left to begin, now or later. */
 bool stage_left(const struct stage_run *s);
+/* When the first of those that wait may be tried again, or USEC_FOREVER. */
 usec_t stage_wake(const struct stage_run *s);
 void candidate_done(struct candidate *c, size_t stages);
 /* All trials have ended: which of them later stages see. */

@@ -458,7 +458,9 @@ static int end(struct driver *d, struct running *r, const struct engine_result *
     s->counts[TRIAL_RUNNING]--;
     if (r->t.state != TRIAL_PENDING)
         s->counts[r->t.state]++;
-    else if (!recovered && !d->stop)
+    else if (d->stop)
+        s->interrupted = true;
+    else if (!recovered)
         try_again(r, failures);
     note_result(r);
     d->unsynced = true;
