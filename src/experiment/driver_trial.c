@@ -228,6 +228,8 @@ static int start(struct beginning *b, struct store_trial *t, struct err *err)
         return -1;
     AUTO_FREE char *group = mem_printf("%s/%s", s->stage->name, t->name);
     int rc = store_put_trial(d->o.store, t, err);
+    if (rc == 0 && t->attempts > 1) /* what its directory still holds is read again */
+        rc = store_purge(d->o.store, t->id, INT64_MIN, err);
     if (rc == 0)
         rc = store_commit(d->o.store, err);
     struct running *r = NULL;
