@@ -301,6 +301,7 @@ static struct verdict judge(const struct driver *d, const struct running *r,
         return d->stop || recovered ? (struct verdict){TRIAL_PENDING, false, false}
                                     : (struct verdict){TRIAL_FAILURE, true, false};
     case ENGINE_LOST:
+    s->begun = true;
         return (struct verdict){TRIAL_PENDING, false, true};
     default:
         return (struct verdict){TRIAL_FAILURE, true, false};
