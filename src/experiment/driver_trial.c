@@ -73,6 +73,38 @@ static struct running *add_running(struct stage_run *s, struct store_trial *t)
     return r;
 }
 
+/* ---- results ----------------------------------------------------------------------------------
+ */
+
+static bool is_better(const struct stage_run *s, double value)
+{
+    if (!s->has_best)
+        return true;
+    return s->stage->objective.maximize ? value > s->best : value < s->best;
+}
+
+static void note_best(struct stage_run *s, const struct store_trial *t)
+{
+    bool result = t->state == TRIAL_SUCCESS || t->state == TRIAL_STOPPED;
+    if (!result || !t->has_objective || !is_better(s, t->objective))
+        return;
+    s->has_best = true;
+    s->best = t->objective;
+    free(s->best_name);
+    s->best_name = mem_dup(t->name);
+}
+
+static int tell_search(struct stage_run *s, const struct store_trial *t, struct err *err)
+{
+    struct search *search = s->search;
+    if (!search || t->state == TRIAL_PENDING)
+        return 0;
+    enum search_state state = t->state == TRIAL_SUCCESS   ? SEARCH_COMPLETE
+                              : t->state == TRIAL_STOPPED ? SEARCH_PRUNED
+                                                          : SEARCH_FAILED;
+    return search->ops->tell(search, (size_t)t->number, state, t->has_objective, t->objective, err);
+}
+
 /* ---- taken from the earlier run ---------------------------------------------------------------
  */
 
@@ -111,8 +143,12 @@ static int adopt(struct stage_run *s, struct candidate *c, const struct store_re
         return -1;
     s->counts[t.state]++;
     s->taken++;
+    note_best(s, &t);
+    int rc = watch_taken(s, &t, err);
+    if (rc == 0)
+        rc = tell_search(s, &t, err);
     store_trial_done(&t);
-    return 0;
+    return rc;
 }
 
 /* *taken: the earlier run's trial stands for it. */
@@ -265,6 +301,7 @@ int trial_begin(struct stage_run *s, struct candidate *c, struct err *err)
     char *fingerprint = make_fingerprint(&b, err);
     if (!fingerprint)
         return -1;
+    s->begun = true;
     AUTO_FREE char *params = json_dumps(c->params, JSON_COMPACT);
     bool taken;
     if (take_earlier(s, c, fingerprint, params, &taken, err) == -1 || taken) {
@@ -301,7 +338,6 @@ static struct verdict judge(const struct driver *d, const struct running *r,
         return d->stop || recovered ? (struct verdict){TRIAL_PENDING, false, false}
                                     : (struct verdict){TRIAL_FAILURE, true, false};
     case ENGINE_LOST:
-    s->begun = true;
         return (struct verdict){TRIAL_PENDING, false, true};
     default:
         return (struct verdict){TRIAL_FAILURE, true, false};
@@ -369,13 +405,6 @@ static void fill_end(struct running *r, const struct engine_result *result, cons
                    (unsigned long long)result->console_dropped);
 }
 
-static bool is_better(const struct stage_run *s, double value)
-{
-    if (!s->has_best)
-        return true;
-    return s->stage->objective.maximize ? value > s->best : value < s->best;
-}
-
 static void note_result(struct running *r)
 {
     struct stage_run *s = r->stage;
@@ -384,25 +413,7 @@ static void note_result(struct running *r)
         s->spent += t->ended - t->started;
         s->spent_count++;
     }
-    bool result = t->state == TRIAL_SUCCESS || t->state == TRIAL_STOPPED;
-    if (!result || !t->has_objective || !is_better(s, t->objective))
-        return;
-    s->has_best = true;
-    s->best = t->objective;
-    free(s->best_name);
-    s->best_name = mem_dup(t->name);
-}
-
-static int tell_search(struct running *r, struct err *err)
-{
-    const struct store_trial *t = &r->t;
-    struct search *search = r->stage->search;
-    if (!search || t->state == TRIAL_PENDING)
-        return 0;
-    enum search_state state = t->state == TRIAL_SUCCESS   ? SEARCH_COMPLETE
-                              : t->state == TRIAL_STOPPED ? SEARCH_PRUNED
-                                                          : SEARCH_FAILED;
-    return search->ops->tell(search, (size_t)t->number, state, t->has_objective, t->objective, err);
+    note_best(s, t);
 }
 
 static int keep_end(struct running *r, struct err *err)
@@ -456,7 +467,7 @@ static int end(struct driver *d, struct running *r, const struct engine_result *
                  ? 0
                  : trial_files_end(r->directory, &r->t, s->stage->objective.metric, metrics, err);
     json_decref(metrics);
-    if (rc == -1 || keep_end(r, err) == -1 || tell_search(r, err) == -1)
+    if (rc == -1 || keep_end(r, err) == -1 || tell_search(s, &r->t, err) == -1)
         return -1;
     s->counts[TRIAL_RUNNING]--;
     if (r->t.state != TRIAL_PENDING)
