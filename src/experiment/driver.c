@@ -169,7 +169,8 @@ static int handle_news(struct driver *d, struct err *err)
         free(n.gpus);
         d->news[i].host = d->news[i].gpus = NULL;
     }
-    memmove(d->news, d->news + i, (d->news_count - i) * sizeof *d->news);
+    if (i) /* else there may be no array yet */
+        memmove(d->news, d->news + i, (d->news_count - i) * sizeof *d->news);
     d->news_count -= i;
     return rc;
 }
