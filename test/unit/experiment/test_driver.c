@@ -575,10 +575,11 @@ static void a_cancelled_loop_leaves_trials_for_the_next_driver(void **state)
 
 static bool with_losses(struct drive *d, const struct store_trial *t, struct engine_result *r)
 {
-    static const double losses[] = {3, 1, 0, 5, 4};
+    static const double losses[] = {3, 1, 0, 5};
     if (t->stage == 1)
         return true;
-    drive_report_loss(d, t, losses[t->number]);
+    if (t->number < 4) /* one without a value is no best one */
+        drive_report_loss(d, t, losses[t->number]);
     r->started = 1000 * USEC_PER_SEC;
     r->ended = 1010 * USEC_PER_SEC;
     *r = t->number == 2 ? drive_exit(1) : *r;

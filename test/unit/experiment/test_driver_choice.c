@@ -33,6 +33,43 @@ static void assert_built_on(struct drive *d, const char *text, const char *want)
     assert_int_equal(fs_remove_tree(results, NULL), 0);
 }
 
+/* ---- links ------------------------------------------------------------------------------------
+ */
+
+static bool check_inherited(struct drive *d, const struct store_trial *t, struct engine_result *r)
+{
+    (void)r;
+    const struct engine_program *p = engine_fake_program(d->engine, 0);
+    int hidden, layers;
+    d->n += t->stage == 0 ? 1 : t->stage == 4 ? 10000 : 100;
+    if (t->stage == 4)
+        return true;
+    const char *options = strstr(t->name, "hidden=");
+    assert_non_null(options);
+    assert_int_equal(sscanf(options, "hidden=%d,layers=%d", &hidden, &layers), 2);
+    AUTO_FREE char *want = mem_printf("hidden=%d,layers=%d", hidden, layers);
+    for (size_t i = 3; p->argv[i]; i++)
+        if (p->argv[i][0] == '/' && !strstr(p->argv[i], want))
+            fail_msg("%s is built on %s", t->name, p->argv[i]);
+    return true;
+}
+
+/* As many as the original runs: 6, 12, 12, 12 and 1; each on the earlier trials of its options. */
+static void each_trial_builds_on_those_of_its_options(void **state)
+{
+    struct drive *d = *state;
+    d->text = HEAD "  model: !Script\n    script: m\n"
+                   "    kwargs: {hidden: !g [1, 2, 3], layers: !g [1, 2]}\n"
+                   "  trainer: !Script\n    script: m\n"
+                   "    kwargs: {model: !@ model.dir, rate: !g [0.1, 0.2]}\n"
+                   "  evaluator: !Script\n    script: m\n    args: [!@ trainer.dir]\n"
+                   "  both: !Script\n    script: m\n    args: [!@ trainer.dir, !link model.dir]\n"
+                   "  alone: !Script\n    script: m\n";
+    d->began = check_inherited;
+    drive(d, ERR_NONE);
+    assert_int_equal(d->n, 6 + 3 * 12 * 100 + 10000);
+}
+
 /* ---- reduce -----------------------------------------------------------------------------------
  */
 
@@ -406,6 +443,7 @@ static void a_later_driver_compares_with_what_was(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        T(each_trial_builds_on_those_of_its_options),
         T(the_best_are_kept),
         T(what_failed_or_reported_nothing_is_not_kept),
         T(where_none_reported_there_is_nothing_to_keep),
