@@ -304,7 +304,7 @@ static void nothing_changed_is_nothing_run(void **state)
 static void what_follows_a_change_is_run_too(void **state)
 {
     struct drive *d = *state;
-    AUTO_FREE char *file = place_write(d->place, "data.txt", 0600, "1");
+    free(place_write(d->place, "data.txt", 0600, "1"));
     d->text = HEAD "  s: !Script\n    script: m\n    args: [data.txt]\n    kwargs: {a: !g [1, 2]}\n"
                    "  t: !Script\n    script: m\n    args: [!@ s.dir]\n"
                    "  u: !Script\n    script: m\n";
