@@ -54,8 +54,10 @@ struct stage_run {
 
     int64_t planned; /* without those whose earlier trials failed */
     int64_t counts[TRIAL_STATE_COUNT];
-    int64_t taken; /* from the earlier run */
-    int64_t *kept; /* by rising number, where the stage is reduced and has ended */
+    int64_t taken;            /* from the earlier run */
+    bool begun;               /* a trial was, in this session, or was taken */
+    char *fingerprint, *note; /* of the stage's row, as an earlier session left it; or NULL */
+    int64_t *kept;            /* by rising number, where the stage is reduced and has ended */
     size_t kept_count;
     bool has_kept;
 
@@ -185,6 +187,8 @@ char *trial_directory(const struct driver *d, const struct stage_run *s, const c
 int watch_poll(struct driver *d, struct running *r, bool final, struct err *err) MUST_CHECK;
 /* Makes the stage's search and scheduler, and tells them what is in the store. */
 int watch_open(struct stage_run *s, struct err *err) MUST_CHECK;
+/* Tells the scheduler what a trial that was taken from the earlier run had reported. */
+int watch_taken(struct stage_run *s, const struct store_trial *t, struct err *err) MUST_CHECK;
 /* Fills has_objective and objective from the store; *metrics: each tag's last value. */
 int watch_objective(struct stage_run *s, struct store_trial *t, json_t **metrics,
                     struct err *err) MUST_CHECK;

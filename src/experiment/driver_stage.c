@@ -493,6 +493,26 @@ static int recover(struct stage_run *s, struct err *err)
     return rc;
 }
 
+/* What the stage's results came from, and how that differs from the earlier run's. */
+static char *describe_results(const struct stage_run *s, struct buf *note)
+{
+    json_auto_t *now = fingerprint_stage(s->d->fingerprints, s->stage, s->d->o.file,
+                                         (const char *const *)s->d->resource_marks,
+                                         s->d->experiment->resource_count);
+    AUTO_FREE char *before = store_retired_stage(store_of(s), s->stage->name);
+    json_auto_t *old = NULL;
+    if (s->taken)
+        buf_addf(note, "%lld taken from the earlier run", (long long)s->taken);
+    if (before && s->taken < s->planned &&
+        json_parse(str_of(before), BUF_MAX_DEFAULT, &old, NULL) == 0) {
+        buf_addf(note, "%s%lld run: ", note->len ? ", " : "", (long long)(s->planned - s->taken));
+        AUTO_BUF struct buf why = {0};
+        fingerprint_difference(old, now, &why);
+        buf_add_str(note, buf_view(&why));
+    }
+    return json_dumps(now, JSON_COMPACT);
+}
+
 int stage_put(struct stage_run *s, enum stage_state state, struct err *err)
 {
     struct store_stage row = {.id = (int)s->at,
@@ -502,31 +522,17 @@ int stage_put(struct stage_run *s, enum stage_state state, struct err *err)
                               .at_most = !s->open && s->plan->at_most,
                               .metric = s->stage->objective.metric,
                               .maximize = s->stage->objective.maximize,
-                              .best = s->stage->objective.best};
+                              .best = s->stage->objective.best,
+                              .fingerprint = s->fingerprint,
+                              .note = s->note};
     AUTO_BUF struct buf note = {0};
     char *fingerprint = NULL;
-    if (s->ended) {
-        json_auto_t *now = fingerprint_stage(s->d->fingerprints, s->stage, s->d->o.file,
-                                             (const char *const *)s->d->resource_marks,
-                                             s->d->experiment->resource_count);
-        fingerprint = json_dumps(now, JSON_COMPACT);
-        AUTO_FREE char *before = store_retired_stage(store_of(s), s->stage->name);
-        json_auto_t *old = NULL;
-        if (s->taken)
-            buf_addf(&note, "%lld taken from the earlier run", (long long)s->taken);
-        if (before && s->taken < s->planned &&
-            json_parse(str_of(before), BUF_MAX_DEFAULT, &old, NULL) == 0) {
-            buf_addf(&note, "%s%lld run: ", note.len ? ", " : "",
-                     (long long)(s->planned - s->taken));
-            AUTO_BUF struct buf why = {0};
-            fingerprint_difference(old, now, &why);
-            buf_add_str(&note, buf_view(&why));
-        }
+    if (s->ended && (s->begun || !s->fingerprint)) {
+        row.fingerprint = fingerprint = describe_results(s, &note);
+        row.note = note.len ? note.data : NULL;
     }
-    row.fingerprint = fingerprint;
-    row.note = note.len ? note.data : NULL;
     int rc = store_put_stage(store_of(s), &row, err);
-    if (rc == 0 && row.note) {
+    if (rc == 0 && note.len) {
         AUTO_FREE char *text = mem_printf("stage '%s': %s", s->stage->name, row.note);
         driver_say(s->d, DRIVER_SAYS, s, NULL, false, text);
     }
@@ -534,9 +540,26 @@ int stage_put(struct stage_run *s, enum stage_state state, struct err *err)
     return rc;
 }
 
+/* What an earlier session left of the stage's row. */
+static int read_row(struct stage_run *s, struct err *err)
+{
+    struct store_stage *stages;
+    size_t count;
+    if (store_stages(store_of(s), &stages, &count, err) == -1)
+        return -1;
+    for (size_t i = 0; i < count; i++)
+        if (stages[i].id == (int)s->at) {
+            s->fingerprint = mem_dup(stages[i].fingerprint);
+            s->note = mem_dup(stages[i].note);
+        }
+    store_stages_free(stages, count);
+    return 0;
+}
+
 int stage_open(struct stage_run *s, struct err *err)
 {
-    if (make_enumeration(s, err) == -1 || count_valid(s, err) == -1 || read_counts(s, err) == -1)
+    if (make_enumeration(s, err) == -1 || count_valid(s, err) == -1 || read_counts(s, err) == -1 ||
+        read_row(s, err) == -1)
         return -1;
     s->open = true;
     if (s->counts[TRIAL_SUCCESS] + s->counts[TRIAL_STOPPED] < s->planned &&
@@ -563,6 +586,8 @@ void stage_close(struct stage_run *s)
     free(s->again);
     free(s->kept);
     free(s->best_name);
+    free(s->fingerprint);
+    free(s->note);
 }
 
 /* ---- the end ----------------------------------------------------------------------------------
