@@ -66,7 +66,8 @@ static void on_point(void *ctx, struct str tag, int64_t step, usec_t wall, doubl
     if (store_add_point(w->d->o.store, w->r->t.id, tag, step, wall, value, &why) == -1) {
         if (why.code == ERR_LIMIT && !w->r->damaged) {
             w->r->damaged = true;
-            w->r->t.warning = mem_dup(why.msg);
+            if (!w->r->t.warning)
+                w->r->t.warning = mem_dup(why.msg);
         } else if (why.code != ERR_LIMIT) {
             w->failed = true;
             err_copy(w->err, &why);

@@ -105,7 +105,7 @@ static void what_had_ended_unseen_is_taken_as_ended(void **state)
     d->record = ends;
     drive(d, ERR_NONE);
     /* the failure is tried again; it reported 5, and its next attempt nothing; a=2 6, a=1 7 */
-    assert_log(d, "-a=2_1:success -a=3_2:pending [s +a=3_2 -a=3_2:success ]s [t +a=2_1 "
+    assert_log(d, "[s -a=2_1:success -a=3_2:pending +a=3_2 -a=3_2:success ]s [t +a=2_1 "
                   "-a=2_1:success ]t ");
     assert_attempts(d, 0, 1, "1:exited:0 ");
     assert_attempts(d, 0, 2, "1:exited:3 2:exited:0 ");
