@@ -72,6 +72,9 @@ static int load(struct job *j, uint64_t seed, struct err *err)
         file_show_diagnostics(j->cli, &diags);
     diags_done(&diags);
     j->loaded = rc == 0;
+    if (j->loaded && j->order->name && strcmp(j->order->name, j->experiment.name) != 0)
+        return err_set(err, ERR_FILE, "'%s' is the experiment '%s', not '%s'", j->path,
+                       j->experiment.name, j->order->name);
     if (j->loaded && j->order->save_path) {
         free(j->experiment.save_path);
         j->experiment.save_path = mem_dup(j->order->save_path);

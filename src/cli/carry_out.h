@@ -20,6 +20,7 @@ struct carry_engine {
 struct carry_order {
     const char *path; /* of the experiment's file, as messages name it; trials start in the current
                        * directory */
+    const char *name; /* that its file must have; NULL: any */
     const char *save_path, *state; /* over the file's; see run_options; NULL */
     const char *secrets;           /* see secrets_check() */
     const char *id;                /* of the order: see run_options; or NULL */

@@ -6,4 +6,10 @@
 
 extern const struct command node_run, node_status;
 
+#define OPTION_AS                                                                               \
+    {                                                                                           \
+        "as", 0, OPTION_TEXT, "UID:GID:GROUPS", NULL, "become this user first, which root can", \
+            offsetof(struct cli_options, as)                                                    \
+    }
+
 #endif
