@@ -4,6 +4,7 @@
 #include "base/mem.h"
 #include "cli/commands.h"
 #include "cli/fetch.h"
+#include "cli/prefix.h"
 #include "cli/results.h"
 #include "cli/run_view.h"
 #include "cli/session.h"
@@ -45,6 +46,7 @@ struct job {
     struct run_view *view;
     /* --debug: the trial whose output is shown */
     struct tail tail;
+    struct prefix lines;
     char *console;
     bool drawn;
 };
@@ -257,19 +259,21 @@ static void on_broken(void *ctx, const struct err *why)
         j->events.broken(j->events.ctx, why);
 }
 
-static bool show_output(void *ctx, struct str bytes)
+static void show_lines(void *ctx, struct str lines)
 {
     struct job *j = ctx;
     AUTO_BUF struct buf clean = {0};
-    struct str rest = bytes;
-    while (rest.n) {
-        struct str line = str_cut(&rest, '\n');
-        tail_clean_line(line, &clean);
+    while (lines.n) {
+        tail_clean_line(str_cut(&lines, '\n'), &clean);
         buf_addc(&clean, '\n');
-        if (!rest.p)
-            break;
     }
     console_lines(&j->cli->screen, buf_view(&clean));
+}
+
+static bool show_output(void *ctx, struct str bytes)
+{
+    struct job *j = ctx;
+    prefix_add(&j->lines, bytes);
     return true;
 }
 
@@ -281,19 +285,35 @@ static void follow(struct job *j)
     }
 }
 
+/* A line that has not ended when it is read is shown when it has. */
+static void follow_begin(struct job *j, const char *stage, const struct store_trial *t)
+{
+    AUTO_BUF struct buf name = {0};
+    text_clean(str_of(t->name), false, &name);
+    free(j->console);
+    j->console = mem_printf("%s/%s/%s/console.out", j->run.directory, stage, t->name);
+    j->tail = (struct tail){0};
+    tail_restart(&j->tail, t->started);
+    console_line(&j->cli->screen, "%s/%s:", stage, buf_text(&name));
+}
+
+static void follow_end(struct job *j)
+{
+    j->tail.since = 0;
+    follow(j);
+    prefix_end(&j->lines);
+    free(j->console);
+    j->console = NULL;
+}
+
 static void on_event(void *ctx, const struct driver_event *e)
 {
     struct job *j = ctx;
     const struct driver_status *s = driver_status(j->driver);
-    if (j->cli->opt.debug && e->kind == DRIVER_TRIAL_BEGAN && e->trial) {
-        free(j->console);
-        j->console = mem_printf("%s/%s/%s/console.out", j->run.directory, s->stages[e->stage].name,
-                                e->trial->name);
-        j->tail = (struct tail){0};
-        console_line(&j->cli->screen, "%s/%s:", s->stages[e->stage].name, e->trial->name);
-    }
-    if (e->kind == DRIVER_TRIAL_ENDED)
-        follow(j);
+    if (j->cli->opt.debug && e->kind == DRIVER_TRIAL_BEGAN && e->trial)
+        follow_begin(j, s->stages[e->stage].name, e->trial);
+    if (e->kind == DRIVER_TRIAL_ENDED && j->console)
+        follow_end(j);
     run_view_event(j->view, e, s);
 }
 
@@ -367,6 +387,8 @@ static int drive(struct job *j, struct err *err)
         loop_on_signal(j->loop, on_signal, j);
         struct err why = {0};
         rc = driver_run(j->driver, &why);
+        if (j->console)
+            follow_end(j);
         run_view_end(j->view, driver_status(j->driver), j->run.store, j->path, rc ? &why : NULL);
         if (rc == -1)
             err_copy(err, &why);
@@ -445,6 +467,7 @@ static void say_json(struct job *j, const char *directory, const struct err *why
 static int run(struct cli *cli, struct err *err)
 {
     struct job j = {.cli = cli, .path = cli->args.items[0]};
+    j.lines = (struct prefix){.label = mem_dup(""), .write = show_lines, .ctx = &j};
     struct err why = {0};
     j.loop = loop_new();
     loop_catch_signals(j.loop, NULL, NULL);
@@ -464,6 +487,7 @@ static int run(struct cli *cli, struct err *err)
     strv_done(&j.env);
     buf_done(&j.text);
     free(j.secrets);
+    prefix_done(&j.lines);
     free(j.console);
     free(j.exe);
     free(j.working);

@@ -186,6 +186,18 @@ void results_done(struct results *r)
     *r = (struct results){0};
 }
 
+int results_refresh(struct results *r, struct err *err)
+{
+    struct store_stage *stages;
+    size_t count;
+    if (store_stages(r->store, &stages, &count, err) == -1)
+        return -1;
+    store_stages_free(r->stages, r->stage_count);
+    r->stages = stages;
+    r->stage_count = count;
+    return 0;
+}
+
 int results_stage(struct cli *cli, const struct results *r, const char *name,
                   const struct store_stage **out, struct err *err)
 {

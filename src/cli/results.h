@@ -28,6 +28,8 @@ bool results_meant(const char *word);
 int results_open(struct cli *cli, const char *word, struct results *out,
                  struct err *err) MUST_CHECK;
 void results_done(struct results *r);
+/* Reads the stages anew: a run that is at work may have put others. */
+int results_refresh(struct results *r, struct err *err) MUST_CHECK;
 
 /* The stage of that name; ERR_NOT_FOUND, with the names that there are. */
 int results_stage(struct cli *cli, const struct results *r, const char *name,

@@ -371,6 +371,46 @@ def test_logs_follow_until_the_run_ends(sweep):
     assert child.wait(10) == 0 and child.stderr.read() == ""
 
 
+def test_logs_follow_stages_that_begin_later(sweep):
+    holder = sweep.hold(drains=0)
+    sweep.print("train", "lr=0.35_3", "first\n")
+    child = follow(sweep)
+    assert child.stdout.readline() == "train/lr=0.35_3: first\n"
+    sweep.stage(3, "later", 1, 1)
+    sweep.print("later", "0", "of a stage that was not known\n")
+    sweep.trial(3, 0, "0", RUNNING, ended=0)
+    assert child.stdout.readline() == "later/0: of a stage that was not known\n"
+    holder.send_signal(signal.SIGTERM)
+    assert child.wait(10) == 0 and child.stderr.read() == ""
+
+
+def test_logs_follow_one_trial_until_it_failed(sweep):
+    sweep.hold()
+    sweep.print("train", "lr=0.35_3", "first\n")
+    child = follow(sweep, "train", "3")
+    assert child.stdout.readline() == "first\n"
+    sweep.print("train", "lr=0.35_3", "Traceback\n")
+    sweep.trial(1, 3, "lr=0.35_3", FAILURE, end="exited", exit_status=1)
+    assert child.stdout.read() == "Traceback\n"
+    assert child.wait(10) == 0 and sweep.holders[0].poll() is None
+
+
+def test_logs_follow_one_that_failed_in_an_earlier_run(sweep):
+    """It is tried again by the run that is at work, and so is waited for."""
+    sweep.put({"set": {"began": str(2000 * 10**6)}})
+    sweep.hold()
+    sweep.print("train", "lr=0.3_2", "of the earlier run\n")
+    child = follow(sweep, "train", "2")
+    assert child.stdout.readline() == "of the earlier run\n"
+    now = int(time.time())
+    (sweep.dir / "train" / "lr=0.3_2" / "console.out").unlink()
+    sweep.trial(1, 2, "lr=0.3_2", RUNNING, attempts=2, started=now - 1, ended=0)
+    sweep.print("train", "lr=0.3_2", "of the earlier run, and of this one, which is longer\n")
+    assert child.stdout.readline() == "of the earlier run, and of this one, which is longer\n"
+    sweep.trial(1, 2, "lr=0.3_2", FAILURE, attempts=2, started=now - 1, ended=now)
+    assert child.wait(10) == 0 and child.stdout.read() == ""
+
+
 def test_logs_follow_until_ctrl_c(sweep):
     sweep.hold()
     sweep.print("train", "lr=0.35_3", "first\n")

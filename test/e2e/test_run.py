@@ -336,6 +336,14 @@ def test_debug_shows_what_a_trial_prints(lab):
     assert lab.console("talk", "a", "n=1_0") == "one 1\n\x1b[2Jtwo\nno enderr\n", "it is kept as it came"
 
 
+def test_debug_waits_for_a_lines_end(lab):
+    lab.write("slow.sh", "for word in one two three four; do printf '%s ' $word; sleep 0.4; done\n"
+                         "echo five; printf 'no new line'\n")
+    lab.file("slow", "pipeline:\n  a: !Command {command: [sh, slow.sh]}\n")
+    text = lab.good("-d", "slow.yaml").stderr
+    assert "a/0:\none two three four five\nno new line\n" in text, text
+
+
 def test_the_command_line(lab):
     lab.file("x", "pipeline:\n  a: !Command {command: 'true'}\n")
     lab.good("run", "x.yaml")
