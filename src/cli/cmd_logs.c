@@ -271,10 +271,10 @@ static int follow(struct logs *l, struct err *err)
 {
     const struct clock *clock = loop_clock(l->loop);
     for (bool last = false; !last && !l->done && !l->cli->out.failed;) {
-        pid_t holder = 0;
+        struct lock_holder holder;
         if (results_holder(&l->results, &holder, err) == -1)
             return -1;
-        last = !holder;
+        last = !holder.held;
         usec_t began = clock_mono(clock);
         if (scan(l, last, err) == -1)
             return -1;

@@ -95,8 +95,8 @@ static int check_secrets(struct job *j, struct err *err)
 static bool is_held(const char *directory)
 {
     AUTO_FREE char *lock = fs_join(directory, RUN_LOCK_FILE);
-    pid_t holder = 0;
-    return lock_holder(lock, &holder, NULL) == -1 || holder != 0;
+    struct lock_holder holder;
+    return lock_holder(lock, &holder, NULL) == -1 || holder.held;
 }
 
 static int open_run(struct job *j, struct err *err)

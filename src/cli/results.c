@@ -6,11 +6,8 @@
 #include "config/yaml.h"
 #include "experiment/spec.h"
 #include "os/fs.h"
-#include "os/lock.h"
 #include <dirent.h>
-#include <errno.h>
 #include <math.h>
-#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -163,12 +160,12 @@ int results_open(struct cli *cli, const char *word, struct results *out, struct 
         results_done(&r);
         return -1;
     }
-    pid_t holder = 0;
+    struct lock_holder holder;
     if (results_holder(&r, &holder, err) == -1) {
         results_done(&r);
         return -1;
     }
-    r.at_work = holder != 0;
+    r.at_work = holder.held;
     r.name = name_of(r.directory, r.store);
     if (!r.file)
         r.file = store_get(r.store, "path");
@@ -232,7 +229,7 @@ char *results_console(const struct results *r, int stage, const char *trial)
 /* ---- how it stands ----------------------------------------------------------------------------
  */
 
-int results_holder(const struct results *r, pid_t *out, struct err *err)
+int results_holder(const struct results *r, struct lock_holder *out, struct err *err)
 {
     AUTO_FREE char *path = fs_join(r->directory, RESULTS_LOCK);
     return lock_holder(path, out, err);
@@ -241,12 +238,11 @@ int results_holder(const struct results *r, pid_t *out, struct err *err)
 int results_state(const struct results *r, struct results_state *out, struct err *err)
 {
     struct results_state s = {0};
-    if (results_holder(r, &s.pid, err) == -1)
+    if (results_holder(r, &s.holder, err) == -1)
         return -1;
     AUTO_FREE char *fact = store_get(r->store, STORE_STATE);
     AUTO_FREE char *began = store_get(r->store, STORE_BEGAN);
-    s.state = run_state_now(fact, s.pid != 0);
-    s.leaving = s.pid > 0 && kill(s.pid, 0) == -1 && errno == ESRCH;
+    s.state = run_state_now(fact, s.holder.held);
     if (!str_to_i64(str_of(began), 0, INT64_MAX, &s.began))
         s.began = 0;
     *out = s;

@@ -6,7 +6,6 @@
 #include "os/fs.h"
 #include <dirent.h>
 #include <errno.h>
-#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -81,9 +80,9 @@ static int take_lock(struct loop *loop, struct run *r, struct err *err)
         struct err why = {0};
         if (lock_take(path, &r->lock, &why) == 0)
             return 0;
-        pid_t holder = 0;
+        struct lock_holder holder;
         bool dead = why.code == ERR_CONFLICT && lock_holder(path, &holder, NULL) == 0 &&
-                    holder >= 0 && (holder == 0 || (kill(holder, 0) == -1 && errno == ESRCH));
+                    (!holder.held || holder.gone);
         if (!dead || clock_mono(loop_clock(loop)) > until) {
             err_copy(err, &why);
             return err_wrap(err, "'%s'", r->directory);

@@ -33,7 +33,9 @@ def asked(*_):
 signal.signal(signal.SIGTERM, asked)
 lock = open(directory + "/lock", "w")
 fcntl.lockf(lock, fcntl.LOCK_EX)
-lock.write(f"{os.getpid()}\\n")
+ticks = open("/proc/self/stat").read().rpartition(")")[2].split()[19]
+place = os.readlink("/proc/self/ns/pid") + "-" + open("/proc/sys/kernel/random/boot_id").read()
+lock.write(f"{os.getpid()} {ticks}@{place}")
 lock.flush()
 print("ready", flush=True)
 limit = time.monotonic() + 60
@@ -458,6 +460,30 @@ def test_stop_does_not_wait_for_ever(sweep):
     assert done.returncode == 6 and "1 trial still runs" in done.stderr
     assert "try: flambe stop out/output__sweep --now" in done.stderr
     assert sweep.flambe("stop", "out", "--timeout", "-1").returncode == 2
+
+
+@pytest.mark.parametrize("stamp", ["", " 1@{place}"])
+def test_stop_signals_no_stranger(sweep, stamp):
+    """The number in the lock is another process's by now; a child of the run keeps the lock."""
+    stranger = subprocess.Popen(["sleep", "60"])
+    child = sweep.hold(drains=50)
+    try:
+        place = (sweep.dir / "lock").read_text().partition("@")[2].strip()
+        with open(sweep.dir / "lock", "r+") as lock:
+            lock.truncate()
+            lock.write(f"{stranger.pid}{stamp.format(place=place)}\n")
+        status = json.loads(sweep.flambe("status", "out", "-o", "json").stdout)
+        assert status["state"] == "running" and status["pid"] is None
+        done = sweep.flambe("stop", "out", "--now", "--timeout", "1")
+        assert done.returncode != 0 and "goes on" not in done.stdout
+        if stamp:
+            assert "1 trial still runs" in done.stderr, done.stderr
+        else:
+            assert "is not known here: none is signalled" in done.stderr, done.stderr
+        assert stranger.poll() is None and child.poll() is None
+    finally:
+        stranger.kill()
+        stranger.wait()
 
 
 # ---- log -------------------------------------------------------------------------------------
