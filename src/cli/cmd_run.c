@@ -26,6 +26,7 @@
 #include <unistd.h>
 
 #define RECORD_MAX ((size_t)64 << 20)
+#define FOREIGN_SHOWN 5
 
 struct job {
     struct cli *cli;
@@ -47,6 +48,7 @@ struct job {
     /* --debug: the trial whose output is shown */
     struct tail tail;
     struct prefix lines;
+    struct err not_kept; /* why earlier results could not give way */
     char *console;
     bool drawn;
 };
@@ -99,20 +101,42 @@ static bool is_held(const char *directory)
     return lock_holder(lock, &holder, NULL) == -1 || holder.held;
 }
 
+/* Of --force: what stands beside the results. */
+static void warn_of_foreign(struct job *j)
+{
+    const struct strv *names = &j->run.foreign;
+    AUTO_BUF struct buf text = {0};
+    for (size_t i = 0; i < names->count && i < FOREIGN_SHOWN; i++)
+        buf_addf(&text, "%s'%s'", i ? ", " : "", names->items[i]);
+    if (names->count > FOREIGN_SHOWN)
+        buf_addf(&text, " and %zu more", names->count - FOREIGN_SHOWN);
+    AUTO_FREE char *warning = mem_printf("%s %s in '%s': flambe did not make %s", buf_text(&text),
+                                         names->count == 1 ? "stays" : "stay", j->run.directory,
+                                         names->count == 1 ? "it" : "them");
+    if (names->count)
+        cli_warn(j->cli, warning);
+}
+
 static int open_run(struct job *j, struct err *err)
 {
     const struct cli_options *opt = &j->cli->opt;
+    AUTO_STRV struct strv stages = {0};
+    for (size_t i = 0; i < j->experiment.stage_count; i++)
+        strv_add(&stages, j->experiment.stages[i].name);
     AUTO_FREE char *absolute = realpath(j->path, NULL);
     struct run_options o = {.save_path = j->experiment.save_path,
                             .name = j->experiment.name,
                             .path = absolute ? absolute : j->path,
                             .file = buf_view(&j->text),
                             .seed = j->experiment.drawn_with,
+                            .stages = &stages,
                             .force = opt->force,
                             .reuse = opt->reuse,
                             .resumes = j->experiment.resume != NULL};
-    if (run_open(j->loop, &o, &j->run, err) == 0)
+    if (run_open(j->loop, &o, &j->run, err) == 0) {
+        warn_of_foreign(j);
         return 0;
+    }
     AUTO_FREE char *directory = run_directory(o.save_path, o.name);
     AUTO_FREE char *state = fs_join(directory, STORE_FILE);
     struct err *why = err;
@@ -306,10 +330,27 @@ static void follow_end(struct job *j)
     j->console = NULL;
 }
 
+/* A trial has begun: what --force was told to remove has served as the way back. */
+static void keep(struct job *j)
+{
+    struct err why = {0};
+    if (!j->run.replaces || j->not_kept.code || run_keep(&j->run, &why) == 0)
+        return;
+    if (!j->run.replaces) {
+        AUTO_FREE char *text = mem_printf("earlier results are not all removed: %s", why.msg);
+        cli_warn(j->cli, text);
+        return;
+    }
+    j->not_kept = why;
+    driver_stop(j->driver);
+}
+
 static void on_event(void *ctx, const struct driver_event *e)
 {
     struct job *j = ctx;
     const struct driver_status *s = driver_status(j->driver);
+    if (e->kind == DRIVER_TRIAL_BEGAN)
+        keep(j);
     if (j->cli->opt.debug && e->kind == DRIVER_TRIAL_BEGAN && e->trial)
         follow_begin(j, s->stages[e->stage].name, e->trial);
     if (e->kind == DRIVER_TRIAL_ENDED && j->console)
@@ -389,6 +430,12 @@ static int drive(struct job *j, struct err *err)
         rc = driver_run(j->driver, &why);
         if (j->console)
             follow_end(j);
+        if (rc == 0 || why.code == ERR_PARTIAL)
+            keep(j);
+        if (j->not_kept.code) {
+            rc = -1;
+            why = j->not_kept;
+        }
         run_view_end(j->view, driver_status(j->driver), j->run.store, j->path, rc ? &why : NULL);
         if (rc == -1)
             err_copy(err, &why);
@@ -475,7 +522,10 @@ static int run(struct cli *cli, struct err *err)
     int rc = work(&j, &why);
     AUTO_FREE char *directory = j.run.directory ? mem_dup(j.run.directory) : NULL;
     engine_free(j.engine);
+    bool put_back = j.run.replaces;
     run_close(&j.run); /* what is said next is that nothing runs */
+    if (put_back)
+        console_line(&cli->screen, "flambe: no trial had begun, and the earlier results are kept");
     say_json(&j, directory, rc == -1 ? &why : NULL);
     run_view_free(j.view);
     experiment_plan_done(&j.plan);

@@ -11,18 +11,11 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
 
 #define FOUND_MAX 20 /* experiments that are named where one was expected */
 
 /* ---- which directory --------------------------------------------------------------------------
  */
-
-static bool is_directory(const char *path)
-{
-    struct stat st;
-    return stat(path, &st) == 0 && S_ISDIR(st.st_mode);
-}
 
 static bool has_store(const char *directory)
 {
@@ -50,7 +43,7 @@ static void find_within(const char *directory, struct strv *out)
 
 bool results_meant(const char *word)
 {
-    if (!is_directory(word))
+    if (!fs_is_directory(word))
         return file_is_experiment(word);
     if (has_store(word))
         return true;
@@ -114,7 +107,7 @@ static int from_file(const char *path, char **out, struct err *err)
 
 static int find(struct cli *cli, const char *word, char **directory, char **file, struct err *err)
 {
-    if (is_directory(word))
+    if (fs_is_directory(word))
         return from_directory(cli, word, directory, err);
     if (!fs_exists(word))
         return err_set(err, ERR_NOT_FOUND, "there is no directory or file '%s'", word);
