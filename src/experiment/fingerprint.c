@@ -118,13 +118,14 @@ static void add_words(struct fingerprints *f, const char *line, json_t *files)
     }
 }
 
-static json_t *command_files(struct fingerprints *f, const struct stage *s, const struct strv *argv)
+static json_t *command_files(struct fingerprints *f, const struct stage *s, const struct launch *l)
 {
+    const struct strv *argv = &l->argv;
     json_t *files = json_object();
-    bool line = s->kind == STAGE_COMMAND && argv->count == 3 &&
-                strcmp(argv->items[0], "/bin/sh") == 0 && strcmp(argv->items[1], "-c") == 0;
-    if (line) {
-        add_words(f, argv->items[2], files);
+    if (l->line) {
+        add_words(f, l->line, files);
+        for (size_t i = 4; i < argv->count; i++) /* the values, behind the shell's name */
+            add_file(f, argv->items[i], files);
         return files;
     }
     for (size_t i = 0; i < argv->count; i++)
@@ -175,8 +176,8 @@ char *fingerprint_make(struct fingerprints *f, const struct trial_values *t,
         return NULL;
     json_auto_t *all = json_pack("{s:o, s:o, s:O, s:O, s:o, s:s?, s:b}", "argv", texts(&l.argv),
                                  "env", texts(&l.env), "params", l.params, "options", options,
-                                 "files", command_files(f, s, &l.argv), "metric",
-                                 s->objective.metric, "best", s->objective.best);
+                                 "files", command_files(f, s, &l), "metric", s->objective.metric,
+                                 "best", s->objective.best);
     launch_done(&l);
     char *text = json_dumps(all, JSON_COMPACT | JSON_SORT_KEYS);
     if (!text) { /* its digest would be that of every other one */

@@ -218,24 +218,28 @@ static void bytes_that_are_no_text_count(void **state)
     assert_non_null(strstr(mark, " size 1 "));
 }
 
-static void a_trial_that_cannot_be_launched_has_none(void **state)
+/* It fails when it is started; until then it is a trial like another. */
+static void a_trial_that_cannot_be_launched_has_one_too(void **state)
 {
     struct place *p = *state;
-    struct trial t;
-    struct err err = {0};
-    struct input in = input_of("");
-    trial_set_up(&t,
-                 HEAD "  a: !Script\n    script: m\n    kwargs: {p: 5}\n"
-                      "  s: !Script\n    script: !@ 'a[p]'\n",
-                 "s", 0);
-    json_auto_t *options = json_object();
-    struct strv path = {0};
-    struct fingerprints *f = fingerprints_new(p->dir, &path);
-    assert_null(fingerprint_make(f, &t.values, &in.context, options, &err));
-    assert_int_equal(err.code, ERR_FILE);
-    fingerprints_free(f);
+    struct input in = input_of(HEAD "  a: !Script\n    script: m\n    kwargs: {p: 5}\n"
+                                    "  s: !Script\n    script: !@ 'a[p]'\n");
+    assert_same(p, &in, &in, true);
     fingerprints_free(NULL);
-    trial_tear_down(&t);
+}
+
+static void values_of_a_shell_s_line_count(void **state)
+{
+    struct place *p = *state;
+    struct input a = input_of(HEAD "  s: !Command\n    command: 'echo x{n} {m}'\n"
+                                   "    params: {n: !g [1, 2], m: 1}\n");
+    struct input b = a;
+    b.index = 1;
+    assert_same(p, &a, &b, false);
+    static const char text[] = HEAD "  s: !Command\n    command: 'cat conf/{n}.txt \"{f}\"'\n"
+                                    "    params: {n: a, f: 'b c.txt'}\n";
+    assert_file_counts(p, text, "conf/a.txt", NULL, true); /* only the two together name it */
+    assert_file_counts(p, text, "b c.txt", NULL, true);    /* a value as it is */
 }
 
 static void a_resource_is_its_place_size_and_time(void **state)
@@ -322,15 +326,11 @@ static void a_stage_s_text_is_its_own_alone(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        T(each_part_of_a_trial_counts),
-        T(where_and_when_it_runs_does_not_count),
-        T(what_it_builds_on_counts),
-        T(files_of_the_command_count_by_content),
-        T(bytes_that_are_no_text_count),
-        T(a_trial_that_cannot_be_launched_has_none),
-        T(a_resource_is_its_place_size_and_time),
-        T(the_difference_is_said_in_words),
-        T(a_stage_s_text_is_its_own_alone),
+        T(each_part_of_a_trial_counts),     T(where_and_when_it_runs_does_not_count),
+        T(what_it_builds_on_counts),        T(files_of_the_command_count_by_content),
+        T(bytes_that_are_no_text_count),    T(a_trial_that_cannot_be_launched_has_one_too),
+        T(values_of_a_shell_s_line_count),  T(a_resource_is_its_place_size_and_time),
+        T(the_difference_is_said_in_words), T(a_stage_s_text_is_its_own_alone),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
