@@ -1,8 +1,8 @@
 /* See run.h. */
 #include "experiment/run.h"
 #include "base/mem.h"
+#include "base/number.h"
 #include "experiment/provenance.h"
-#include "experiment/value.h"
 #include "os/fs.h"
 #include <dirent.h>
 #include <errno.h>
@@ -325,7 +325,7 @@ static void write_drawn(const struct choice *c, struct buf *out)
         if (c->whole)
             buf_addf(out, "%lld", (long long)c->numbers[i].integer);
         else
-            value_float(c->numbers[i].real, out);
+            number_write(c->numbers[i].real, out);
     }
     buf_addc(out, ']');
 }

@@ -4,7 +4,6 @@
 #include "base/json.h"
 #include "base/mem.h"
 #include "experiment/eventfile.h"
-#include "experiment/value.h"
 #include "os/fs.h"
 #include <dirent.h>
 #include <errno.h>
@@ -154,7 +153,7 @@ static void add_result(const struct store_trial *t, const json_t *metrics, struc
         "user_seconds", (double)t->user_time / (double)USEC_PER_SEC, "system_seconds",
         (double)t->system_time / (double)USEC_PER_SEC, "memory_peak", (json_int_t)t->memory_peak,
         "host", text_or_null(t->host), "objective",
-        t->has_objective ? value_real(t->objective) : json_null(), "metrics", (json_t *)metrics,
+        t->has_objective ? json_number(t->objective) : json_null(), "metrics", (json_t *)metrics,
         "warning", text_or_null(t->warning));
     json_write(value, true, out);
 }
