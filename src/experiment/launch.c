@@ -4,6 +4,7 @@
 #include "base/mem.h"
 #include "experiment/metrics.h"
 #include "experiment/shell_line.h"
+#include "experiment/trial_files.h"
 #include "experiment/value.h"
 #include <stdlib.h>
 #include <string.h>
@@ -252,7 +253,7 @@ static void make_env(struct maker *m)
     set_env(m, "FLAMBE_DIR", m->directory);
     set_path(m, "FLAMBE_PARAMS", "params.json");
     set_path(m, "FLAMBE_METRICS", m->stage->metrics ? m->stage->metrics : METRICS_FILE);
-    set_path(m, "FLAMBE_CHECKPOINT", "checkpoint");
+    set_path(m, "FLAMBE_CHECKPOINT", TRIAL_CHECKPOINT);
     set_number(m, "FLAMBE_TRIAL", c->number);
     set_number(m, "FLAMBE_ATTEMPT", c->attempt);
     if (c->secrets)
