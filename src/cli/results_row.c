@@ -237,10 +237,8 @@ void row_csv(const struct row *row, const struct row_columns *c, struct buf *out
 
 static void add_number(double value, struct buf *out)
 {
-    AUTO_BUF struct buf text = {0};
-    number_text(value, &text);
-    const char *quote = strpbrk(buf_text(&text), "NI") ? "\"" : ""; /* NaN, Infinity */
-    buf_addf(out, "%s%s%s", quote, buf_text(&text), quote);
+    json_auto_t *number = json_number(value);
+    json_write(number, false, out);
 }
 
 static void add_string(const char *text, struct buf *out)

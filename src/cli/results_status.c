@@ -1,4 +1,5 @@
 /* How an experiment stands, for 'flambe status'. */
+#include "base/json.h"
 #include "base/mem.h"
 #include "cli/results.h"
 #include "cli/table.h"
@@ -157,7 +158,7 @@ static json_t *stage_json(const struct store_stage *g, enum run_state run,
     if (c->has_best) {
         json_t *params = c->best_params ? json_loads(c->best_params, 0, NULL) : NULL;
         best = json_pack("{s:s, s:o, s:o}", "trial", c->best_name, "objective",
-                         number_json(c->best), "params", params ? params : json_object());
+                         json_number(c->best), "params", params ? params : json_object());
     }
     return json_pack("{s:s, s:s, s:I, s:b, s:s?, s:s?, s:o, s:o, s:s?}", "name", g->name, "state",
                      state_text(g, run), "planned", (json_int_t)g->planned, "at_most", g->at_most,

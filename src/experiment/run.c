@@ -1,9 +1,9 @@
 /* See run.h. */
 #include "experiment/run.h"
 #include "base/mem.h"
+#include "base/number.h"
 #include "experiment/provenance.h"
 #include "experiment/replace.h"
-#include "experiment/value.h"
 #include "os/fs.h"
 #include <errno.h>
 #include <stdlib.h>
@@ -369,7 +369,7 @@ static void write_drawn(const struct choice *c, struct buf *out)
         if (c->whole)
             buf_addf(out, "%lld", (long long)c->numbers[i].integer);
         else
-            value_float(c->numbers[i].real, out);
+            number_write(c->numbers[i].real, out);
     }
     buf_addc(out, ']');
 }

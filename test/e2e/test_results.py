@@ -237,7 +237,7 @@ def test_results_as_csv(sweep):
 def test_results_as_json(sweep):
     answer = json.loads(sweep.flambe("results", "out", "-o", "json").stdout)
     assert len(answer) == 5 and answer[1]["params"] == {"lr": 0.2, "name": "=1+1"}
-    assert answer[2]["metrics"] == {"accuracy": "NaN", "loss": 0.5}
+    assert answer[2]["metrics"] == {"accuracy": "nan", "loss": 0.5}
     assert answer[4]["exit_status"] == 3 and answer[3]["objective"] is None
     sweep.stage(3, "empty", 0, 1)
     assert json.loads(sweep.flambe("results", "out", "--stage", "empty", "-o", "json").stdout) == []

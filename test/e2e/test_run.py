@@ -127,7 +127,7 @@ def test_what_a_command_gets(sweep):
     assert json.loads((sweep.dir("sweep") / "test" / name / "params.json").read_text()) == {
         "model": model, "lr": 0.25, "data": f"{sweep.home}/data.txt"}
     assert sweep.console("sweep", "line", name).splitlines() == [
-        "fast 0.25 8 it's $HOME", "8", str(sweep.home), "console.out",
+        "fast 0.25 8 it's $HOME", "8", str(sweep.home), "checkpoint", "console.out",
         "events.out.tfevents.0.flambe", "params.json"]
 
 

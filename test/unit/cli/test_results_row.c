@@ -82,7 +82,7 @@ static void a_trial_as_a_row(void **state)
     assert_string_equal(
         buf_text(&json),
         "{\"stage\": \"train\", \"number\": 7, \"name\": \"lr=0.1_7\", \"state\": \"success\", "
-        "\"objective\": \"-Infinity\", \"params\": {\"lr\": 0.1, \"state\": \"x,y\", \"deep\": "
+        "\"objective\": \"-inf\", \"params\": {\"lr\": 0.1, \"state\": \"x,y\", \"deep\": "
         "[1,2], "
         "\"on\": true, \"no\": null}, \"metrics\": {}, \"started\": \"1970-01-01T00:16:40Z\", "
         "\"duration_s\": 1.500, \"attempts\": 2, \"end\": \"exited\", \"exit_status\": 0, "
