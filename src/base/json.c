@@ -31,6 +31,22 @@ void json_write(const json_t *value, bool pretty, struct buf *out)
         buf_addc(out, '\n');
 }
 
+json_t *json_lossy(const char *text)
+{
+    AUTO_BUF struct buf clean = {0};
+    struct str rest = str_of(text);
+    size_t good;
+    if (!text)
+        return json_null();
+    while (!str_is_utf8(rest, &good)) {
+        buf_add(&clean, rest.p, good);
+        buf_adds(&clean, "\xef\xbf\xbd");
+        rest = (struct str){rest.p + good + 1, rest.n - good - 1};
+    }
+    buf_add_str(&clean, rest);
+    return json_stringn(buf_text(&clean), clean.len);
+}
+
 const char *json_text(const json_t *object, const char *key)
 {
     return json_string_value(json_object_get(object, key));

@@ -14,6 +14,9 @@ int json_parse(struct str text, size_t max, json_t **out, struct err *err) MUST_
 /* Appends the compact form, or, for people, an indented one with a final newline, whose fractions
  * have 15 digits. */
 void json_write(const json_t *value, bool pretty, struct buf *out);
+/* The text as a string, whatever its bytes are: those that are not UTF-8 become U+FFFD, each its
+ * own. NULL becomes null. */
+json_t *json_lossy(const char *text);
 /* The string member `key` of an object, or NULL where it is absent or no string. */
 const char *json_text(const json_t *object, const char *key);
 
