@@ -307,8 +307,8 @@ static int close_summary(struct store *s, int64_t trial, int64_t tag, struct sum
         return 0;
     if (get_extremes(s, trial, tag, INT64_MIN, &all, err) == -1)
         return -1;
-    m->low = all.low;
-    m->high = all.high;
+    m->low = all.low > all.high ? NAN : all.low; /* somebody's texts among the numbers */
+    m->high = all.low > all.high ? NAN : all.high;
     if (!s->writable)
         return 0;
     return store_write(s, err) == -1 ? -1 : put_summary(s, trial, tag, m, err);

@@ -5,6 +5,7 @@
 #include "experiment/store.h"
 #include "fuzz.h"
 #include "os/fs.h"
+#include <math.h>
 #include <sqlite3.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -78,7 +79,7 @@ static void bind(sqlite3_stmt *st, int at, struct str *in)
         0,     1,      2,         3,         4,         1023,      1024,
         -1,    -1025,  INT32_MAX, INT32_MIN, INT64_MAX, INT64_MIN, (int64_t)1 << 53,
         -2049, 9999999};
-    static const double reals[] = {0.5, -0.0, 1e308, -1e308, 1e-320, 9.3e18, 1.0 / 0.0, -1.0 / 0.0};
+    static const double reals[] = {0.5, -0.0, 1e308, -1e308, 1e-320, 9.3e18, INFINITY, -INFINITY};
     uint8_t kind = take(in);
     size_t n = take(in) & 31;
     struct str bytes = {in->p, n < in->n ? n : in->n};

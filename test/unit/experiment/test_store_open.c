@@ -285,6 +285,19 @@ static void numbers_come_within_bounds(void **state)
     assert_int_equal(read_trials(), -1);
 }
 
+static void extremes_of_what_are_no_numbers(void **state)
+{
+    (void)state;
+    int64_t id = make_whole();
+    craft("UPDATE metric SET value=5; UPDATE metric SET value='x' WHERE step=2;"
+          "UPDATE summary SET low=9e999, high=-9e999");
+    for (int i = 0; i < 2; i++) {
+        struct store *s = opened(i ? STORE_WRITE : STORE_READ);
+        assert_metrics(s, id, "loss:3[0..2] 2 nan nan;");
+        store_close(s);
+    }
+}
+
 static void a_generation_is_a_small_number(void **state)
 {
     (void)state;
@@ -394,6 +407,7 @@ int main(void)
         T(no_trial_leads_out_of_its_directory),
         T(no_stage_leads_out_of_the_results),
         T(numbers_come_within_bounds),
+        T(extremes_of_what_are_no_numbers),
         T(a_generation_is_a_small_number),
         T(huge_texts_are_not_read),
         T(a_file_system_without_hard_links),
