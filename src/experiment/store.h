@@ -33,6 +33,9 @@ int store_commit(struct store *s, struct err *err) MUST_CHECK;
 /* The same, for all commits up to now, through a power cut too. Costs the disk's own time. */
 int store_sync(struct store *s, struct err *err) MUST_CHECK;
 
+/* Whether it can be the name of a stage's or a trial's directory, which leads nowhere else. */
+bool store_is_name(const char *name);
+
 /* ---- facts: one value by name ------------------------------------------------------------- */
 
 /* "name", "file" (the text of the experiment's file), "path" (of that file, absolute), "seed", and

@@ -74,8 +74,6 @@ int store_exec(struct store *s, const char *sql, struct err *err) MUST_CHECK;
 void store_bind_text(sqlite3_stmt *st, int at, const char *text); /* NULL stays NULL; not copied */
 char *store_column_dup(sqlite3_stmt *st, int at);                 /* NULL stays NULL */
 int64_t store_column_within(sqlite3_stmt *st, int at, int64_t low, int64_t high);
-/* Whether it can be a directory's name: a stage's and a trial's lead nowhere else. */
-bool store_is_name(const char *name);
 
 void store_tags_done(struct store *s);
 
