@@ -3,7 +3,7 @@
 #include "base/json.h"
 #include "base/mem.h"
 #include "cli/commands.h"
-#include "cli/fetch.h"
+#include "cli/net_fetch.h"
 #include "cli/results.h"
 #include "cli/run_view.h"
 #include "cli/session.h"
