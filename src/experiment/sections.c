@@ -104,7 +104,7 @@ void sections_resources(struct experiment *e, struct diags *diags)
         return;
     for (size_t i = 0; i < n->count; i++) {
         struct resource r = {0};
-        if (!resource_read(n->pairs[i].key, n->pairs[i].value, diags, &r))
+        if (!resource_read(n->pairs[i].key, n->pairs[i].value, e->on_cluster, diags, &r))
             continue;
         MEM_PUSH_ROOM(e->resources, e->resource_count, e->resource_cap);
         e->resources[e->resource_count++] = r;

@@ -20,6 +20,7 @@ struct experiment {
     char *path; /* of the file */
     char *name;
     char *save_path;
+    bool on_cluster; /* as the options have it */
     int seed; /* as the file has it; -1: none */
     int max_failures;
     bool stop_on_failure, merge_plot;
@@ -43,6 +44,7 @@ extern const struct schema experiment_schema, devices_schema;
 struct experiment_options {
     struct machine machine; /* to run on */
     uint64_t seed;          /* for a file without one */
+    bool on_cluster;        /* a cluster's hosts carry it out: '!cluster PATH' is allowed */
 };
 
 /* Reads and checks the file. All its errors are in `diags` (initialised here; the caller frees it

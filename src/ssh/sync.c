@@ -82,8 +82,8 @@ static void take_line(struct sync *s, struct str line)
     if (sync_read_progress(line, &p)) {
         if (s->r->progress)
             s->r->progress(s->r->ctx, &p);
-    } else if (str_starts(line, "ignoring unsafe symlink") || str_starts(line, "skipping ")) {
-        s->result.left_out++;
+    } else if (str_starts(line, "skipping ")) {
+        s->result.special++;
     } else if (stat_line(line, "Number of regular files transferred:", &n)) {
         s->result.files = n;
     } else if (stat_line(line, "Total transferred file size:", &n)) {
@@ -207,7 +207,7 @@ static void add_flags(const struct sync_request *r, struct strv *argv)
         strv_add(argv, "-r");
     strv_add(argv, "--safe-links");
     strv_add(argv, "--no-human-readable");
-    strv_add(argv, "--info=progress2,symsafe1");
+    strv_add(argv, "--info=progress2");
     strv_add(argv, "--stats");
     strv_add(argv, "--timeout=300");
     if (r->delete_gone)

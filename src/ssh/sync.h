@@ -40,7 +40,7 @@ struct sync_request {
 struct sync_result {
     uint64_t files, bytes; /* that were carried: new or changed */
     uint64_t wire;         /* bytes over the connection, both ways */
-    uint64_t left_out;     /* links that lead out, pipes and the like */
+    uint64_t special;      /* pipes, sockets and devices, left out; rsync does not tell of links */
     bool vanished;         /* some went away while they were carried */
 };
 
