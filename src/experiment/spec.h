@@ -21,7 +21,7 @@ struct experiment {
     char *name;
     char *save_path;
     bool on_cluster; /* as the options have it */
-    int seed; /* as the file has it; -1: none */
+    int seed;        /* as the file has it; -1: none */
     int max_failures;
     bool stop_on_failure, merge_plot;
     /* The keys with readers of their own; NULL where absent. */

@@ -186,7 +186,7 @@ void sync_explain(const struct sync_request *r, int status, struct str said, str
     } else if (status == RSYNC_TIMEOUT) {
         err_set(err, ERR_TIMEOUT, "%s said nothing for too long", host);
     } else if (status == RSYNC_PARTIAL) {
-        err_set(err, ERR_PARTIAL, "some files of '%s' were not carried: %.*s",
+        err_set(err, ERR_PARTIAL, "%s: some files of '%s' were not carried: %.*s", host,
                 r->upload ? r->local : r->remote, STR_FMT(why(said, NULL)));
     } else {
         err_set(err, ERR_REMOTE, "rsync with %s ended with status %d: %.*s", host, status,
@@ -245,13 +245,27 @@ static void make_argv(const struct sync_request *r, struct strv *argv)
     strv_take(argv, r->upload ? there : here);
 }
 
+/* rsync takes a name that begins with '#' or ';' for a comment, a NUL at its end or not. */
+static void add_names(struct str names, struct buf *out)
+{
+    out->max = SYNC_NAMES_MAX * 2; /* a name has a letter and a NUL at least */
+    for (struct str rest = names; rest.p && rest.n;) {
+        struct str name = str_cut(&rest, '\0');
+        buf_add(out, "./", 2);
+        buf_add_str(out, name);
+        buf_addc(out, '\0');
+    }
+}
+
 int sync_run(struct loop *loop, const struct sync_request *r, struct sync_result *out,
              struct err *err)
 {
     if (r->names.n > SYNC_NAMES_MAX)
         return err_set(err, ERR_LIMIT, "too many files to carry at once");
     struct sync s = {.r = r, .line = {.max = LINE_MAX_BYTES}, .said = {.max = SAID_MAX}};
-    struct child child = {.input = r->names};
+    AUTO_BUF struct buf names = {0};
+    add_names(r->names, &names);
+    struct child child = {.input = buf_view(&names)};
     struct children_request request = {
         .items = &child, .count = 1, .at_once = 1, .output = got_output, .ctx = &s};
     make_argv(r, &child.argv);

@@ -138,8 +138,7 @@ static void hostile_names_arrive_as_they_are(void **state)
     AUTO_BUF struct buf names = {0};
     for (size_t i = 0; i < COUNT_OF(hostile); i++) {
         put(here, hostile[i], hostile[i], 0644);
-        buf_addf(&names, "./%s", hostile[i]);
-        buf_addc(&names, '\0');
+        buf_add(&names, hostile[i], strlen(hostile[i]) + 1);
     }
     put(here, "not named", "x", 0644);
     struct sync_request r = upload();
