@@ -180,8 +180,13 @@ int resources_fetch(const struct experiment *e, const char *directory,
     AUTO_STRV struct strv found = {0};
     for (size_t i = 0; i < e->resource_count; i++) {
         const struct resource *r = &e->resources[i];
-        int rc = r->kind == RESOURCE_LOCAL ? local_path(r, &found, err)
-                                           : fetch_one(r, directory, fetcher, watch, &found, err);
+        int rc = 0;
+        if (r->kind == RESOURCE_CLUSTER)
+            strv_add(&found, r->location);
+        else if (r->kind == RESOURCE_LOCAL)
+            rc = local_path(r, &found, err);
+        else
+            rc = fetch_one(r, directory, fetcher, watch, &found, err);
         if (rc == -1)
             return err_wrap(err, "the resource '%s'", r->name);
     }
