@@ -3,6 +3,7 @@
 #include "base/digest.h"
 #include "base/json.h"
 #include "base/mem.h"
+#include "base/url.h"
 #include "os/fs.h"
 #include <stdlib.h>
 #include <string.h>
@@ -192,8 +193,11 @@ char *fingerprint_make(struct fingerprints *f, const struct trial_values *t,
 char *fingerprint_resource(const struct resource *r, const char *path)
 {
     struct stat st;
-    if (r->kind != RESOURCE_LOCAL || stat(path, &st) == -1)
-        return mem_printf("@%s", r->location);
+    if (r->kind != RESOURCE_LOCAL || stat(path, &st) == -1) {
+        AUTO_FREE char *url =
+            url_masked(r->location); /* another password makes no other resource */
+        return mem_printf("@%s", url);
+    }
     AUTO_FREE char *text = as_text(path);
     return mem_printf("@%s size %lld time %lld", text, (long long)st.st_size,
                       (long long)st.st_mtime);
