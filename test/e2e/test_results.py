@@ -181,6 +181,19 @@ def test_a_directory_without_results_is_a_clusters_name(sweep):
     assert sweep.flambe("status", "out", "--creator", "me").returncode == 4
 
 
+def test_status_of_a_path_that_is_not_there(sweep):
+    for word in ("./nowhere", "out/nowhere", "nowhere.yaml", str(sweep.home / "gone"), "../gone"):
+        done = sweep.flambe("status", word)
+        assert done.returncode == 1 and "credentials" not in done.stderr, done.stderr
+        assert f"there is no results directory or file '{word}'" in done.stderr
+        assert "try: flambe status DIR, with the directory output__NAME" in done.stderr
+    (sweep.home / "mine").mkdir()
+    assert "'./mine' has no results of flambe" in sweep.flambe("status", "./mine").stderr
+    done = sweep.flambe("status", "nowhere")  # it may be a cluster's name, but nobody can be asked
+    assert done.returncode == 4 and done.stderr.startswith(
+        "flambe: there is no results directory 'nowhere', and no cluster can be asked for: "), done.stderr
+
+
 def test_where_nothing_is(sweep):
     other = Experiment(sweep.home, "other")
     for verb in ("status", "results", "logs", "stop"):
