@@ -118,11 +118,15 @@ static int all(struct session *s, struct err *err)
     return 0;
 }
 
+static bool is_file_name(const char *word)
+{
+    return str_ends(str_of(word), ".yaml") || str_ends(str_of(word), ".yml");
+}
+
 /* A cluster's name has no '/', and its file is there. */
 static bool is_path(const char *word)
 {
-    struct str w = str_of(word);
-    return strchr(word, '/') || word[0] == '.' || str_ends(w, ".yaml") || str_ends(w, ".yml");
+    return strchr(word, '/') || word[0] == '.' || is_file_name(word);
 }
 
 static int nothing_there(struct cli *cli, const char *word, struct err *err)
@@ -130,7 +134,8 @@ static int nothing_there(struct cli *cli, const char *word, struct err *err)
     cli_hint(cli, "flambe status DIR, with the directory output__NAME, the one that holds it, or "
                   "the experiment's file");
     cli_hint(cli, "flambe status CLUSTER, with a cluster's name or file");
-    return err_set(err, ERR_NOT_FOUND, "there is no results directory or file '%s'", word);
+    return err_set(err, is_file_name(word) ? ERR_FILE : ERR_NOT_FOUND,
+                   "there is no results directory or file '%s'", word);
 }
 
 static bool is_recorded(struct session *s, const char *name)
