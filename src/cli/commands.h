@@ -1,8 +1,21 @@
-/* The table of verbs, and the option tables; help, completion and the manual are made from them. */
+/* The table of verbs, and the option tables; help, completion and the manual are made from them.
+ * Each program that is made of verbs (flambe, flambe-node) defines `cli_program`, `commands` and
+ * `command_count`. */
 #ifndef FLAMBE_CLI_COMMANDS_H
 #define FLAMBE_CLI_COMMANDS_H
 
 #include "cli/cli.h"
+
+struct program {
+    const char *name;
+    const char *usage; /* the first lines of its help */
+    const char *about; /* a paragraph */
+    /* What a file's name alone means; NULL where it means nothing. */
+    const struct command *(*command_of_file)(const char *path);
+    /* Appends what stands behind the version; NULL: nothing does. */
+    void (*add_build)(struct buf *out);
+};
+extern const struct program cli_program;
 
 extern const struct command *const commands[];
 extern const size_t command_count;

@@ -23,7 +23,8 @@ static bool is_removing(const char *name)
 /* What stays where it is, and is no stranger's. */
 static bool stays(const char *name)
 {
-    return strcmp(name, RUN_LOCK_FILE) == 0 || strcmp(name, REPLACED) == 0 || is_removing(name);
+    return strcmp(name, RUN_LOCK_FILE) == 0 || strcmp(name, RUN_STATE_LINK) == 0 ||
+           strcmp(name, REPLACED) == 0 || is_removing(name);
 }
 
 static bool is_ours(const char *name, const struct strv *stages)
@@ -38,13 +39,24 @@ static bool is_ours(const char *name, const struct strv *stages)
            strv_has(stages, name);
 }
 
+/* Of a state's own directory, which may hold other things: what is flambe's beside the state. */
+static bool is_beside_state(const char *name)
+{
+    return str_starts(str_of(name), STORE_FILE "-") || strcmp(name, RUN_ENDS_FILE) == 0;
+}
+
+static bool is_apart(const char *directory, const char *state)
+{
+    return strcmp(directory, state) != 0;
+}
+
 /* The stages that the state knows; false where it cannot be read. */
-static bool read_stages(const char *directory, struct strv *out)
+static bool read_stages(const char *state, struct strv *out)
 {
     struct store *store;
     struct store_stage *stages;
     size_t count;
-    if (store_open(directory, STORE_READ, &store, NULL) == -1)
+    if (store_open(state, STORE_READ, &store, NULL) == -1)
         return false;
     bool read = store_stages(store, &stages, &count, NULL) == 0;
     for (size_t i = 0; read && i < count; i++)
@@ -82,23 +94,44 @@ static int check_foreign(const char *directory, const struct strv *foreign,
     return 0;
 }
 
-static int put_aside(const char *directory, const struct strv *ours, struct err *err)
+static int make_aside(const char *directory, char **aside, struct err *err)
 {
-    AUTO_FREE char *aside = fs_join(directory, REPLACED);
-    if (mkdir(aside, 0777) == -1)
-        return err_set_sys(err, errno, "cannot make the directory '%s'", aside);
+    *aside = fs_join(directory, REPLACED);
+    if (mkdir(*aside, 0777) == -1)
+        return err_set_sys(err, errno, "cannot make the directory '%s'", *aside);
+    return 0;
+}
+
+static int put_state_aside(const char *state, const char *aside, struct err *err)
+{
+    AUTO_STRV struct strv names = {0};
+    if (fs_list(state, &names, err) == -1)
+        return -1;
+    for (size_t i = 0; i < names.count; i++)
+        if (is_beside_state(names.items[i]) && move(state, aside, names.items[i], err) == -1)
+            return -1;
+    return move(state, aside, STORE_FILE, err);
+}
+
+static int put_aside(const char *directory, const char *state, const struct strv *ours,
+                     struct err *err)
+{
+    AUTO_FREE char *aside = NULL, *state_aside = NULL;
+    if ((is_apart(directory, state) && make_aside(state, &state_aside, err) == -1) ||
+        make_aside(directory, &aside, err) == -1)
+        return -1;
     for (size_t i = 0; i < ours->count; i++)
         if (strcmp(ours->items[i], STORE_FILE) != 0 &&
             move(directory, aside, ours->items[i], err) == -1)
             return -1;
-    return move(directory, aside, STORE_FILE, err);
+    return put_state_aside(state, state_aside ? state_aside : aside, err);
 }
 
-int replace_begin(const char *directory, const struct strv *stages, struct strv *foreign,
-                  struct err *err)
+int replace_begin(const char *directory, const char *state, const struct strv *stages,
+                  struct strv *foreign, struct err *err)
 {
     AUTO_STRV struct strv entries = {0}, known = {0}, ours = {0}, others = {0};
-    if (!read_stages(directory, &known) && stages)
+    if (!read_stages(state, &known) && stages)
         strv_copy(&known, stages);
     if (fs_list(directory, &entries, err) == -1)
         return -1;
@@ -110,20 +143,22 @@ int replace_begin(const char *directory, const struct strv *stages, struct strv 
     strv_sort(&others);
     if (check_foreign(directory, &others, stages, err) == -1)
         return -1;
-    if (put_aside(directory, &ours, err) == -1) {
-        (void)!replace_undo(directory, NULL); /* else when it is opened again */
+    if (put_aside(directory, state, &ours, err) == -1) {
+        (void)!replace_undo(directory, state, NULL); /* else when it is opened again */
         return -1;
     }
     strv_copy(foreign, &others);
     return 0;
 }
 
-/* What the new run made. */
-static int clear_new(const char *directory, const struct strv *aside, struct err *err)
+/* What the new run made. `aside`: the names in the results' .replaced. */
+static int clear_new(const char *directory, const char *state, const struct strv *aside,
+                     struct err *err)
 {
-    AUTO_STRV struct strv entries = {0}, known = {0};
-    (void)read_stages(directory, &known);
-    if (fs_list(directory, &entries, err) == -1)
+    AUTO_STRV struct strv entries = {0}, known = {0}, beside = {0};
+    (void)read_stages(state, &known);
+    if (fs_list(directory, &entries, err) == -1 ||
+        (is_apart(directory, state) && fs_list(state, &beside, err) == -1))
         return -1;
     for (size_t i = 0; i < entries.count; i++) {
         const char *name = entries.items[i];
@@ -132,30 +167,56 @@ static int clear_new(const char *directory, const struct strv *aside, struct err
             fs_remove_tree(path, err) == -1)
             return -1;
     }
+    for (size_t i = 0; i < beside.count; i++) {
+        AUTO_FREE char *path = fs_join(state, beside.items[i]);
+        if (is_beside_state(beside.items[i]) && fs_remove_tree(path, err) == -1)
+            return -1;
+    }
     return 0;
 }
 
-int replace_undo(const char *directory, struct err *err)
+/* *there: whether results are put aside in the directory; `names` gets them. */
+static int look_aside(const char *aside, bool *there, struct strv *names, struct err *err)
 {
-    AUTO_FREE char *aside = fs_join(directory, REPLACED);
-    AUTO_STRV struct strv names = {0};
     struct stat st;
-    if (lstat(aside, &st) == -1 && errno == ENOENT)
+    *there = lstat(aside, &st) == 0;
+    if (!*there && errno == ENOENT)
         return 0;
-    if (lstat(aside, &st) == -1 || !S_ISDIR(st.st_mode))
+    if (!*there || !S_ISDIR(st.st_mode))
         return err_set(err, ERR_EXISTS, "'%s' is in the way, and flambe did not make it", aside);
-    if (fs_list(aside, &names, err) == -1)
-        return -1;
-    if (strv_has(&names, STORE_FILE) &&
-        (clear_new(directory, &names, err) == -1 || move(aside, directory, STORE_FILE, err) == -1))
-        return -1;
-    for (size_t i = 0; i < names.count; i++)
-        if (move(aside, directory, names.items[i], err) == -1)
-            return -1;
-    return rmdir(aside) == 0 ? 0 : err_set_sys(err, errno, "cannot remove '%s'", aside);
+    return fs_list(aside, names, err);
 }
 
-int replace_finish(const char *directory, struct err *err)
+static int put_back(const char *directory, const char *aside, const struct strv *names,
+                    struct err *err)
+{
+    for (size_t i = 0; i < names->count; i++)
+        if (move(aside, directory, names->items[i], err) == -1)
+            return -1;
+    if (rmdir(aside) == 0 || errno == ENOENT)
+        return 0;
+    return err_set_sys(err, errno, "cannot remove '%s'", aside);
+}
+
+int replace_undo(const char *directory, const char *state, struct err *err)
+{
+    AUTO_FREE char *aside = fs_join(directory, REPLACED), *state_aside = fs_join(state, REPLACED);
+    AUTO_STRV struct strv names = {0}, state_names = {0};
+    bool there, state_there;
+    if (look_aside(aside, &there, &names, err) == -1 ||
+        look_aside(state_aside, &state_there, &state_names, err) == -1)
+        return -1;
+    if (!state_there) /* it went first: there is no way back */
+        return there ? replace_finish(directory, state, err) : 0;
+    if (strv_has(&state_names, STORE_FILE) && (clear_new(directory, state, &names, err) == -1 ||
+                                               move(state_aside, state, STORE_FILE, err) == -1))
+        return -1;
+    if (there && put_back(directory, aside, &names, err) == -1)
+        return -1;
+    return is_apart(directory, state) ? put_back(state, state_aside, &state_names, err) : 0;
+}
+
+static int set_removing(const char *directory, struct err *err)
 {
     char tag[9];
     digest_random_hex(tag, 8);
@@ -166,7 +227,16 @@ int replace_finish(const char *directory, struct err *err)
     return err_set_sys(err, errno, "cannot move '%s'", aside);
 }
 
-int replace_remove(const char *directory, struct err *err)
+int replace_finish(const char *directory, const char *state, struct err *err)
 {
+    if (is_apart(directory, state) && set_removing(state, err) == -1)
+        return -1;
+    return set_removing(directory, err);
+}
+
+int replace_remove(const char *directory, const char *state, struct err *err)
+{
+    if (is_apart(directory, state) && fs_remove_entries(state, is_removing, err) == -1)
+        return -1;
     return fs_remove_entries(directory, is_removing, err);
 }

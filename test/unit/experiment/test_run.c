@@ -142,6 +142,110 @@ static void a_move_that_was_cut_short_is_done_at_the_next_begin(void **state)
     run_close(&r);
 }
 
+/* ---- --force ----------------------------------------------------------------------------------
+ */
+
+/* The run has a stage 's' with a trial's directory in it. */
+static void begin_stage(struct place *p, struct run *r)
+{
+    struct store_stage stage = {.id = 0, .name = (char *)"s", .state = STAGE_RUNNING};
+    assert_int_equal(store_put_stage(r->store, &stage, NULL), 0);
+    assert_int_equal(store_commit(r->store, NULL), 0);
+    put(p, "s/a=1_0/result.json", "{}");
+}
+
+/* An order that is carried out by several processes removes the earlier results only once. */
+static void force_removes_once_an_order(void **state)
+{
+    struct place *p = *state;
+    struct run r;
+    leave(p, text, RUN_STOPPED);
+    struct run_options o = options(p, text);
+    o.force = true;
+    o.order = "7-x";
+    open_good(p, &o, &r);
+    assert_int_equal(r.kind, RUN_BEGINS);
+    assert_fact(&r, RUN_ORDER, "7-x");
+    assert_int_equal(run_keep(&r, NULL), 0);
+    begin_stage(p, &r);
+    run_close(&r);
+    open_good(p, &o, &r); /* the process died, and another goes on */
+    assert_int_equal(r.kind, RUN_GOES_ON);
+    assert_true(has(p, "s/a=1_0/result.json"));
+    run_close(&r);
+    o.order = "8-x";
+    open_good(p, &o, &r);
+    assert_int_equal(r.kind, RUN_BEGINS);
+    assert_false(has(p, "s"));
+    run_close(&r);
+}
+
+/* ---- a state apart ----------------------------------------------------------------------------
+ */
+
+static bool has_entry(const char *directory, const char *name)
+{
+    AUTO_FREE char *path = fs_join(directory, name);
+    return fs_exists(path);
+}
+
+static void the_state_may_be_apart(void **state)
+{
+    struct place *p = *state;
+    struct run r;
+    AUTO_FREE char *apart = fs_join(p->dir, "state/x"), *lock = fs_join(apart, RUN_LOCK_FILE);
+    AUTO_FREE char *other_file = place_write(p, "state/x/other", 0600, "");
+    struct run_options o = options(p, text);
+    o.state = apart;
+    open_good(p, &o, &r);
+    AUTO_FREE char *real = realpath(apart, NULL);
+    assert_string_equal(r.state, real);
+    struct lock_holder holder;
+    assert_int_equal(lock_holder(lock, &holder, NULL), 0);
+    assert_int_equal(holder.pid, getpid());
+    assert_false(has(p, STORE_FILE));
+    assert_false(has(p, RUN_LOCK_FILE));
+    AUTO_FREE char *found = run_state_directory(r.directory), *there = realpath(found, NULL);
+    assert_string_equal(there, real);
+    begin_stage(p, &r);
+    run_close(&r);
+    o.state = NULL; /* it is found again */
+    open_good(p, &o, &r);
+    assert_int_equal(r.kind, RUN_GOES_ON);
+    assert_string_equal(r.state, real);
+    run_close(&r);
+    o.force = true;
+    open_good(p, &o, &r);
+    assert_int_equal(r.kind, RUN_BEGINS);
+    assert_string_equal(r.state, real);
+    assert_false(has(p, "s"));
+    run_close(&r); /* it has not begun: all is put back */
+    assert_true(has(p, "s/a=1_0/result.json"));
+    o.force = false;
+    open_good(p, &o, &r);
+    assert_int_equal(r.kind, RUN_GOES_ON);
+    run_close(&r);
+    o.force = true;
+    open_good(p, &o, &r);
+    assert_int_equal(run_keep(&r, NULL), 0);
+    run_close(&r);
+    assert_false(has(p, "s") || has(p, ".replaced"));
+    assert_false(has_entry(apart, ".replaced"));
+    assert_true(fs_exists(other_file)); /* which is not flambe's */
+}
+
+static void results_with_their_own_state_do_not_change_to_one_apart(void **state)
+{
+    struct place *p = *state;
+    leave(p, text, RUN_STOPPED);
+    AUTO_FREE char *apart = fs_join(p->dir, "state");
+    struct run_options o = options(p, text);
+    o.state = apart;
+    assert_refused(p, &o, ERR_EXISTS, "has its state in it");
+    assert_true(has(p, STORE_FILE));
+    assert_false(has(p, RUN_STATE_LINK));
+}
+
 /* ---- trouble ----------------------------------------------------------------------------------
  */
 
@@ -432,6 +536,9 @@ int main(void)
         T(reuse_puts_the_earlier_run_aside),
         T(a_file_that_resumes_puts_it_aside_too),
         T(a_move_that_was_cut_short_is_done_at_the_next_begin),
+        T(force_removes_once_an_order),
+        T(the_state_may_be_apart),
+        T(results_with_their_own_state_do_not_change_to_one_apart),
         T(a_damaged_state_is_told_and_left_alone),
         T(only_one_works_on_a_directory),
         T(what_a_killed_run_leaves_is_waited_for),
