@@ -453,6 +453,17 @@ def test_stop_waits_until_it_is_gone(sweep):
     assert again.returncode == 0 and again.stdout.startswith("'sweep' is not running: ")
 
 
+def test_stop_where_the_state_is_apart(sweep):
+    state = sweep.home / "state"
+    sweep.dir.rename(state)
+    sweep.dir.mkdir()
+    (sweep.dir / ".state").symlink_to(state)
+    sweep.dir, results = state, sweep.dir
+    child = sweep.hold(drains=0.1)
+    done = sweep.flambe("stop", results)
+    assert done.returncode == 0 and child.wait(1) == 0, done.stderr
+
+
 def test_stop_now(sweep):
     child = sweep.hold(drains=50)
     began = time.monotonic()
