@@ -2,6 +2,7 @@
 #include "experiment/run.h"
 #include "base/mem.h"
 #include "base/number.h"
+#include "base/url.h"
 #include "experiment/provenance.h"
 #include "experiment/replace.h"
 #include "os/fs.h"
@@ -152,13 +153,22 @@ static int exists(const struct run *r, const char *what, struct err *err)
     return err_set(err, ERR_EXISTS, "%s: '%s' has its results", what, r->directory);
 }
 
+/* The file's text without passwords and tokens, of which nothing is kept. */
+static char *mask(struct str file)
+{
+    struct buf out = {0};
+    url_mask(file, &out);
+    return buf_take(&out);
+}
+
 /* What to do beside results that are there. */
 static int meet(struct run *r, const struct run_options *o, struct err *err)
 {
     AUTO_FREE char *file = store_get(r->store, "file");
     AUTO_FREE char *state = store_get(r->store, STORE_STATE);
     AUTO_FREE char *seed = store_get(r->store, "seed");
-    bool same = file && str_eq(str_of(file), o->file);
+    AUTO_FREE char *masked = mask(o->file);
+    bool same = file && strcmp(file, masked) == 0;
     bool finished = state && strcmp(state, run_state_name(RUN_FINISHED)) == 0;
     r->seed = seed ? strtoull(seed, NULL, 10) : o->seed;
     if (move_retired(r, err) == -1)
@@ -274,7 +284,7 @@ int run_open(struct loop *loop, const struct run_options *o, struct run *out, st
     r.directory = realpath(path, NULL);
     if (!r.directory)
         return err_set_sys(err, errno, "cannot use '%s'", path);
-    AUTO_FREE char *text = mem_dup_n(o->file.p, o->file.n);
+    AUTO_FREE char *text = mask(o->file);
     int rc = place_state(&r, o->state, err);
     if (rc == 0)
         rc = take_lock(loop, &r, err);
@@ -466,6 +476,10 @@ int run_write_resolved(const struct run *r, const struct experiment *e, struct s
     }
     buf_add(&out, text.p + at, text.n - at);
     free(edits.items);
+    AUTO_BUF struct buf masked = {0};
+    if (url_has_secret(buf_view(&out)))
+        buf_adds(&masked, "# '" URL_MASK "' stands for passwords and tokens in URLs.\n");
+    url_mask(buf_view(&out), &masked);
     AUTO_FREE char *path = fs_join(r->directory, RUN_RESOLVED_FILE);
-    return fs_write_atomic(path, 0666, buf_view(&out), err);
+    return fs_write_atomic(path, 0666, buf_view(&masked), err);
 }

@@ -1,8 +1,10 @@
 """An experiment from its file to its results: what programs get, what is said, what is left."""
+import http.server
 import json
 import os
 import re
 import subprocess
+import threading
 import time
 
 import pytest
@@ -320,6 +322,54 @@ def test_where_the_results_come_from(lab):
     assert first == entry and second["git"]["dirty"] is True
     assert second["git"]["untracked"] == ["new.txt"] and second["git"]["commit"] == entry["git"]["commit"]
     assert "+print(2)" in (lab.dir("git") / "git.diff").read_text()
+
+
+class Files(http.server.BaseHTTPRequestHandler):
+    asked = []
+
+    def do_GET(self):
+        self.asked.append((self.path, self.headers.get("Authorization")))
+        missing = "missing" in self.path
+        self.send_response(404 if missing else 200)
+        body = b"" if missing else b"what was fetched\n"
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+
+    do_HEAD = do_GET
+
+    def log_message(self, *words):
+        pass
+
+
+def test_passwords_of_resources_are_not_kept(lab):
+    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Files)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    url = f"http://me:hunter22@127.0.0.1:{server.server_port}/FILE?token=s3cr3t&v=1"
+    text = "resources: {r: URL}\npipeline:\n  a: !Command {command: [cat, !@ r]}\n"
+    lab.file("web", text.replace("URL", url.replace("FILE", "data.txt")))
+    try:
+        shown = lab.good("plan", "web.yaml").stdout
+        done = lab.good("-v", "web.yaml", "-o", "json")
+        said = shown + done.stdout + done.stderr
+        assert lab.console("web", "a", "0") == "what was fetched\n"
+        assert Files.asked[-1] == ("/data.txt?token=s3cr3t&v=1", "Basic bWU6aHVudGVyMjI=")
+        # another password is the same experiment
+        lab.file("web", text.replace("URL", url.replace("FILE", "data.txt").replace("22", "33")))
+        assert "the experiment has run already" in lab.flambe("web.yaml").stderr
+        lab.file("web", text.replace("URL", url.replace("FILE", "missing")))
+        done = lab.flambe("web.yaml", "-f")
+        assert done.returncode != 0 and "the resource 'r'" in done.stderr, told(done)
+        said += done.stdout + done.stderr
+    finally:
+        server.shutdown()
+        server.server_close()
+    assert "hunter22" not in said and "s3cr3t" not in said, said
+    for path in lab.dir("web").rglob("*"):
+        if path.is_file():
+            kept = path.read_bytes()
+            assert b"hunter22" not in kept and b"s3cr3t" not in kept, path
+    assert "me:***@127.0.0.1" in (lab.dir("web") / "experiment.yaml").read_text()
 
 
 # ---- options of the command ------------------------------------------------------------------
