@@ -53,7 +53,8 @@ def free_place():
 
 
 CACHE = pathlib.Path(os.environ.get("FLAMBE_TEST_CACHE", str(BUILD / "cache"))) / "flambe"
-READY_SECONDS = 60
+READY_SECONDS = 180  # a busy machine takes its time; nothing waits longer than it must
+SSH_SECONDS = 60
 
 
 def instance_id(n):
@@ -129,15 +130,18 @@ class Tool:
         path.write_text(text)
         return path
 
-    def ssh(self, n, command, user="ubuntu", seconds=20, **more):
+    def ssh(self, n, command, user="ubuntu", seconds=SSH_SECONDS):
         address = f"{self.public}.1.{n}"
         known = self.home / f"known-{n}"
         known.write_text(f"{address} {(self.home / 'hostkey.pub').read_text()}")
-        return subprocess.run(
-            ["ssh", "-F", "/dev/null", "-i", str(self.home / "key"), "-o", "IdentitiesOnly=yes",
-             "-o", "BatchMode=yes", "-o", "StrictHostKeyChecking=yes", "-o", "ConnectTimeout=3",
-             "-o", f"UserKnownHostsFile={known}", f"{user}@{address}", command],
-            capture_output=True, text=True, timeout=seconds, **more)
+        argv = ["ssh", "-F", "/dev/null", "-i", str(self.home / "key"), "-o", "IdentitiesOnly=yes",
+                "-o", "BatchMode=yes", "-o", "StrictHostKeyChecking=yes", "-o", "ConnectTimeout=10",
+                "-o", "ServerAliveInterval=5", "-o", f"UserKnownHostsFile={known}", f"{user}@{address}",
+                command]
+        try:
+            return subprocess.run(argv, capture_output=True, text=True, timeout=seconds)
+        except subprocess.TimeoutExpired:  # its machine went away under it
+            return subprocess.CompletedProcess(argv, 255, "", f"no answer in {seconds} s")
 
     def wait(self, n, user="ubuntu"):
         """Until SSH answers with the injected key; the seconds it took."""
@@ -150,6 +154,15 @@ class Tool:
                     return time.monotonic() - start
             time.sleep(0.05)
         raise AssertionError(f"host {n} does not answer: {done and done.stderr}; {self.events}")
+
+    def reboots(self, n, how):
+        """Does that, and waits until a machine answers that has booted since."""
+        assert self.ssh(n, "sudo touch /run/before").returncode == 0
+        how()
+        end = time.monotonic() + READY_SECONDS
+        while self.ssh(n, "test ! -e /run/before").returncode != 0:
+            assert time.monotonic() < end, f"host {n} does not reboot"
+            time.sleep(0.2)
 
     def crash(self):
         self.process.kill()
@@ -274,7 +287,7 @@ def test_a_booted_host_is_what_was_asked_for(booted):
     out = booted.ssh(10, "cloud-init status --wait >/dev/null; hostname; id -un; sudo -n id -un; "
                          "cat /boot-ran; cat /etc/made; echo; cat /run-ran; "
                          "systemctl is-system-running --wait; cloud-init query platform; id -u",
-                     user="admin", seconds=60).stdout.split()
+                     user="admin", seconds=READY_SECONDS).stdout.split()
     name = f"ip-{booted.private.replace('.', '-')}-1-10"
     assert out == [name, "admin", "root", "early", "hello", "late", "running", "ec2", "1000"]
     assert booted.do("console", instance_id(10)) == "ok"
@@ -335,12 +348,7 @@ def test_stop_start_reboot_and_power_off(booted):
     assert booted.ssh(15, "cat ~/file").stdout == "kept\n"
     for reboot in (lambda: booted.do("reboot", instance_id(15)),
                    lambda: booted.ssh(15, "sudo systemctl reboot")):
-        booted.ssh(15, "sudo touch /run/before")
-        reboot()
-        end = time.monotonic() + READY_SECONDS
-        while booted.ssh(15, "test ! -e /run/before").returncode != 0:
-            assert time.monotonic() < end
-            time.sleep(0.2)
+        booted.reboots(15, reboot)
     assert not any(e.startswith("ended") for e in booted.events)
     booted.ssh(15, "sudo systemctl poweroff")
     assert booted.ended(15) == f"ended {instance_id(15)} -"
@@ -358,28 +366,23 @@ def test_faults_of_a_booted_host(booted):
     assert not port_open(f"{booted.public}.1.16")
     for verb, n in (("kill", 16), ("kill", 17)):
         assert booted.do(verb, instance_id(n)) == "ok"
-        assert booted.ended(n, 10) == f"ended {instance_id(n)} -"
+        assert booted.ended(n) == f"ended {instance_id(n)} -"
 
 
 # ---- light -----------------------------------------------------------------------------------------
 
 
 def test_a_light_host(light):
-    start = time.monotonic()
     assert light.make(20) == "ok"
     light.wait(20)
-    assert time.monotonic() - start < 10
-    start = time.monotonic()
-    assert light.ssh(20, "sudo -n hostname").stdout == f"ip-{light.private.replace('.', '-')}-1-20\n"
-    assert time.monotonic() - start < 5  # a host that does not know its own name waits 20 s
+    name = f"ip-{light.private.replace('.', '-')}-1-20"
+    assert light.ssh(20, "sudo -n hostname").stdout == f"{name}\n"
+    # A host that does not know its own name waits 20 s in every sudo.
+    assert name in light.ssh(20, f"getent -s files hosts {name}").stdout
     light.ssh(20, "echo kept > file")
-    light.ssh(20, "sudo reboot")
-    time.sleep(0.5)
-    light.wait(20)
-    assert light.ssh(20, "cat file").stdout == "kept\n"
-    assert light.do("reboot", instance_id(20)) == "ok"
-    time.sleep(0.5)
-    light.wait(20)
+    for reboot in (lambda: light.ssh(20, "sudo reboot"), lambda: light.do("reboot", instance_id(20))):
+        light.reboots(20, reboot)
+        assert light.ssh(20, "cat file").stdout == "kept\n"
     light.ssh(20, "sudo systemctl poweroff")
     assert light.ended(20) == f"ended {instance_id(20)} -"
 
@@ -394,7 +397,7 @@ def test_a_partition_and_a_hang(light):
         light.wait(21)
     assert light.do("freeze", instance_id(21), "on") == "ok"
     assert light.do("kill", instance_id(21)) == "ok"
-    assert light.ended(21, 10) == f"ended {instance_id(21)} -"
+    assert light.ended(21) == f"ended {instance_id(21)} -"
 
 
 def test_faults_of_a_light_host(light):
@@ -407,7 +410,7 @@ def test_faults_of_a_light_host(light):
     assert "HOST IDENTIFICATION HAS CHANGED" in light.ssh(23, "true").stderr
     assert not port_open(f"{light.public}.1.22")
     assert light.do("stop", instance_id(22)) == "ok"  # it does not listen: killed after the bound
-    assert light.ended(22, 15) == f"ended {instance_id(22)} -"
+    assert light.ended(22) == f"ended {instance_id(22)} -"
 
 
 def test_thirty_at_once_and_gone_again(light):
@@ -431,7 +434,7 @@ def test_one_destroyed_while_it_is_made(light):
         assert light.make(n) == "ok"
         assert light.do("destroy" if n % 2 else "stop", instance_id(n)) == "ok"
     for n in range(40, 46, 2):
-        assert light.ended(n, 20)
+        assert light.ended(n)
         assert light.do("start", instance_id(n)) == "ok"
         light.wait(n)
 
@@ -452,7 +455,7 @@ def test_hosts_outlive_the_process_and_are_taken_up(home):
     assert again.make(30, verb="adopt") == "ok"
     assert again.make(32, verb="adopt") == "error nothing to adopt"
     # Nobody has asked for 31: it goes.
-    end = time.monotonic() + 30
+    end = time.monotonic() + READY_SECONDS
     while (pathlib.Path(home) / "sandbox/hosts" / instance_id(31)).exists():
         assert time.monotonic() < end
         again.event("nothing", 0.2)
