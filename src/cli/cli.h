@@ -13,7 +13,7 @@ struct cli_options {
     bool install, force, debug, reuse, queue;
     int verbose;
     const char *output, *region, *profile, *color, *creator, *on, *identity;
-    const char *lines, *stage, *sort, *limit, *timeout, *secrets;
+    const char *lines, *stage, *sort, *limit, *timeout, *secrets, *port;
     const char *as, *config, *directory, *width, *height;
 };
 
