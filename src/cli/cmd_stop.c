@@ -6,6 +6,7 @@
 #include "cli/commands.h"
 #include "cli/results.h"
 #include "cli/text.h"
+#include "experiment/run.h"
 #include "os/fs.h"
 #include "os/lock.h"
 #include "os/loop.h"
@@ -71,7 +72,8 @@ static void progress(struct stopping *s)
  * being ended, there is nobody to ask. */
 static int signal_run(const struct stopping *s, struct err *err)
 {
-    AUTO_FREE char *lock = fs_join(s->results.directory, RESULTS_LOCK);
+    AUTO_FREE char *state = run_state_directory(s->results.directory);
+    AUTO_FREE char *lock = fs_join(state, RESULTS_LOCK);
     return s->holder.pid ? lock_signal(lock, s->holder.pid, SIGTERM, err) : 0;
 }
 

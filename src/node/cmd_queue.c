@@ -68,7 +68,7 @@ static int admit(struct call *c, const struct entry *e, struct queue_admission *
     if (!opt->queue && !queue_by_name(&c->queue, e->name))
         cli_hint(c->cli, "--queue   to run it after that");
     cli_hint(c->cli, "--force   to run it in place of that");
-    c->cli->error_details = json_pack("{s:o}", "queue", items_json(&c->queue));
+    c->cli->error_details = json_pack("{s:o}", "entries", items_json(&c->queue));
     return -1;
 }
 
@@ -163,7 +163,7 @@ static int list(struct call *c, struct err *err)
     if (queue_outcomes(c->directory, NULL, OUTCOMES_SHOWN, &over, err) == -1)
         return -1;
     output_json(&c->cli->out,
-                json_pack("{s:o, s:o}", "queue", items_json(&c->queue), "done", over));
+                json_pack("{s:o, s:o}", "entries", items_json(&c->queue), "done", over));
     return 0;
 }
 

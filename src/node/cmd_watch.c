@@ -7,8 +7,8 @@
 #include "node/config.h"
 #include "node/keeper.h"
 #include "node/node.h"
-#include "node/process.h"
 #include "node/queue.h"
+#include "node/worker.h"
 #include "os/fs.h"
 #include <errno.h>
 #include <signal.h>
@@ -28,7 +28,7 @@ struct service {
     struct loop *loop;
     struct config config;
     const char *directory; /* of the queue */
-    struct process *keeper;
+    struct worker *keeper;
     bool quitting;
 };
 
@@ -46,12 +46,12 @@ static bool quits(void *ctx)
 static bool has_news(void *ctx)
 {
     const struct service *s = ctx;
-    return s->quitting || process_ended(s->keeper);
+    return s->quitting || worker_ended(s->keeper);
 }
 
 static bool has_ended(void *ctx)
 {
-    return process_ended(((const struct service *)ctx)->keeper);
+    return worker_ended(((const struct service *)ctx)->keeper);
 }
 
 /* A loop that is not cancelled ends a wait only when it is over or out of time. */
@@ -93,16 +93,16 @@ static int start_keeper(struct service *s, struct err *err)
     const char *args[] = {"watch", "--directory", s->directory, "--as",
                           as,      "--color",     "never",      NULL};
     make_env(s, &env);
-    return process_start(s->loop, args, (const char *const *)env.items, false, &s->keeper, err);
+    return worker_start(s->loop, args, (const char *const *)env.items, false, &s->keeper, err);
 }
 
 static void end_keeper(struct service *s)
 {
-    process_signal(s->keeper, SIGTERM);
+    worker_signal(s->keeper, SIGTERM);
     if (!wait_for(s, has_ended, END_MAX))
         console_line(&s->cli->screen,
                      "flambe-node: the queue's keeper does not end, and is killed");
-    process_free(TAKE(s->keeper));
+    worker_free(TAKE(s->keeper));
 }
 
 static int keep_queue(struct service *s, struct err *err)
@@ -118,8 +118,8 @@ static int keep_queue(struct service *s, struct err *err)
         if (s->quitting)
             break;
         console_line(&s->cli->screen, "flambe-node: the queue's keeper ended with status %d",
-                     process_exit_status(s->keeper));
-        process_free(TAKE(s->keeper));
+                     worker_exit_status(s->keeper));
+        worker_free(TAKE(s->keeper));
         if (clock_mono(loop_clock(s->loop)) - began > STEADY)
             pause = PAUSE_FIRST;
         (void)wait_for(s, quits, pause);
@@ -170,8 +170,7 @@ static int run(struct cli *cli, struct err *err)
 }
 
 static const struct option_row options[] = {
-    {"config", 0, OPTION_TEXT, "FILE", NULL, "what the host is, in place of " CONFIG_FILE,
-     offsetof(struct cli_options, config)},
+    OPTION_CONFIG,
     OPTION_DIRECTORY,
     {"as", 0, OPTION_TEXT, "UID:GID:GROUPS", NULL, "keep the queue, as this user",
      offsetof(struct cli_options, as)},

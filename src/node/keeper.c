@@ -5,8 +5,8 @@
 #include "base/mem.h"
 #include "cli/text.h"
 #include "experiment/run.h"
-#include "node/process.h"
 #include "node/queue.h"
+#include "node/worker.h"
 #include "os/fs.h"
 #include "os/lock.h"
 #include <errno.h>
@@ -27,7 +27,7 @@ struct keeper {
     uv_fs_event_t events;
     bool told; /* the kernel tells of changes */
     bool changed, quitting;
-    struct process *process;
+    struct worker *process;
     /* The entry whose turn it is. */
     struct queue queue;
     struct queue_item *item;
@@ -63,13 +63,13 @@ static void on_signal(void *ctx, int count)
 static bool has_news(void *ctx)
 {
     const struct keeper *k = ctx;
-    return k->quitting || k->changed || (k->process && process_ended(k->process));
+    return k->quitting || k->changed || (k->process && worker_ended(k->process));
 }
 
 static bool has_ended(void *ctx)
 {
     const struct keeper *k = ctx;
-    return process_ended(k->process);
+    return worker_ended(k->process);
 }
 
 static bool quits(void *ctx)
@@ -173,10 +173,10 @@ static char *run_state(const struct queue_item *item)
 }
 
 /* What 'run -o json' said of its error; the caller frees. */
-static char *reason_of(const struct process *p)
+static char *reason_of(const struct worker *p)
 {
     json_auto_t *said = NULL;
-    if (json_parse(process_output(p), PROCESS_OUTPUT_MAX, &said, NULL) == -1)
+    if (json_parse(worker_output(p), WORKER_OUTPUT_MAX, &said, NULL) == -1)
         return NULL;
     return mem_dup(json_text(json_object_get(said, "error"), "message"));
 }
@@ -209,11 +209,11 @@ static bool read_ask(struct keeper *k)
 /* Ends the process that runs: as a user would, twice, and then at once. */
 static void end_process(struct keeper *k)
 {
-    for (int i = 0; i < 2 && !process_ended(k->process); i++) {
-        process_signal(k->process, SIGTERM);
+    for (int i = 0; i < 2 && !worker_ended(k->process); i++) {
+        worker_signal(k->process, SIGTERM);
         wait_for(k, has_ended, i ? END_MAX : BETWEEN_SIGNALS);
     }
-    process_signal(k->process, SIGKILL);
+    worker_signal(k->process, SIGKILL);
     wait_for(k, has_ended, END_MAX);
 }
 
@@ -221,7 +221,7 @@ static int start(struct keeper *k, struct err *err)
 {
     AUTO_FREE char *path = queue_path(&k->queue, k->item, ".json");
     const char *args[] = {"run", path, "-o", "json", "--color", "never", NULL};
-    return process_start(k->loop, args, NULL, true, &k->process, err);
+    return worker_start(k->loop, args, NULL, true, &k->process, err);
 }
 
 /* One process, from its start to its end. */
@@ -235,21 +235,21 @@ static enum queue_verdict run_once(struct keeper *k, enum queue_outcome *outcome
         *reason = mem_dup(why.msg);
         return QUEUE_OVER;
     }
-    while (!process_ended(k->process) && !k->quitting) {
+    while (!worker_ended(k->process) && !k->quitting) {
         wait_for(k, has_news, k->told ? LOOK_EVERY : LOOK_OFTEN);
-        if (k->changed && !process_ended(k->process) && read_ask(k))
+        if (k->changed && !worker_ended(k->process) && read_ask(k))
             end_process(k);
         if (!k->item)
             break; /* its file is gone: somebody took it away by hand */
     }
-    if (!process_ended(k->process)) {
-        process_signal(k->process, SIGKILL);
+    if (!worker_ended(k->process)) {
+        worker_signal(k->process, SIGKILL);
         wait_for(k, has_ended, END_MAX);
     }
-    *exit_status = process_exit_status(k->process);
+    *exit_status = worker_exit_status(k->process);
     *reason = reason_of(k->process);
-    int number = process_signal_number(k->process);
-    process_free(TAKE(k->process));
+    int number = worker_signal_number(k->process);
+    worker_free(TAKE(k->process));
     if (!k->item)
         return QUEUE_GOES_ON;
     (void)read_ask(k);
@@ -279,13 +279,11 @@ static void await_other(struct keeper *k)
     AUTO_FREE char *directory = state_directory(&k->item->entry);
     AUTO_FREE char *lock = fs_join(directory, RUN_LOCK_FILE);
     for (int asked = 0; !k->quitting && k->item;) {
-        pid_t pid = 0;
-        if (lock_holder(lock, &pid, NULL) == -1 || pid <= 0 || kill(pid, 0) == -1)
+        struct lock_holder holder;
+        if (lock_holder(lock, &holder, NULL) == -1 || !holder.pid)
             return;
-        if (read_ask(k) && asked < 2) {
-            kill(pid, SIGTERM);
+        if (read_ask(k) && asked < 2 && lock_signal(lock, holder.pid, SIGTERM, NULL) == 0)
             asked++;
-        }
         wait_for(k, quits, LOOK_OFTEN);
     }
 }

@@ -1,5 +1,5 @@
-/* See process.h. */
-#include "node/process.h"
+/* See worker.h. */
+#include "node/worker.h"
 #include "base/mem.h"
 #include <limits.h>
 #include <signal.h>
@@ -11,7 +11,7 @@
 #define BLOCK 4096
 #define OUTPUT_WAIT (30 * USEC_PER_SEC) /* for who else may hold its standard output */
 
-struct process {
+struct worker {
     struct loop *loop;
     uv_process_t child;
     uv_pipe_t pipe;
@@ -25,13 +25,13 @@ struct process {
 
 static void closed(uv_handle_t *h)
 {
-    struct process *p = h->data;
+    struct worker *p = h->data;
     p->open_handles--;
 }
 
 static void on_exit_of(uv_process_t *child, int64_t status, int number)
 {
-    struct process *p = child->data;
+    struct worker *p = child->data;
     p->exited = true;
     p->exited_at = clock_mono(loop_clock(p->loop));
     p->signal_number = number;
@@ -42,13 +42,13 @@ static void on_exit_of(uv_process_t *child, int64_t status, int number)
 static void give_block(uv_handle_t *h, size_t suggested, uv_buf_t *out)
 {
     (void)suggested;
-    struct process *p = h->data;
+    struct worker *p = h->data;
     *out = uv_buf_init(p->block, sizeof p->block);
 }
 
 static void got(uv_stream_t *s, ssize_t n, const uv_buf_t *b)
 {
-    struct process *p = s->data;
+    struct worker *p = s->data;
     if (n > 0)
         buf_add(&p->output, b->base, (size_t)n);
     if (n >= 0)
@@ -57,8 +57,7 @@ static void got(uv_stream_t *s, ssize_t n, const uv_buf_t *b)
     uv_close((uv_handle_t *)s, closed);
 }
 
-static int spawn(struct process *p, const char *const *args, const char *const *env,
-                 struct err *err)
+static int spawn(struct worker *p, const char *const *args, const char *const *env, struct err *err)
 {
     size_t size = PATH_MAX, count = 1;
     AUTO_FREE char *program = mem_alloc(size);
@@ -102,58 +101,58 @@ static int spawn(struct process *p, const char *const *args, const char *const *
     return 0;
 }
 
-int process_start(struct loop *loop, const char *const *args, const char *const *env,
-                  bool keep_output, struct process **out, struct err *err)
+int worker_start(struct loop *loop, const char *const *args, const char *const *env,
+                 bool keep_output, struct worker **out, struct err *err)
 {
-    struct process *p = mem_alloc(sizeof *p);
+    struct worker *p = mem_alloc(sizeof *p);
     p->loop = loop;
     p->piping = keep_output;
-    p->output.max = PROCESS_OUTPUT_MAX;
+    p->output.max = WORKER_OUTPUT_MAX;
     if (spawn(p, args, env, err) == -1) {
-        process_free(p);
+        worker_free(p);
         return -1;
     }
     *out = p;
     return 0;
 }
 
-bool process_ended(const struct process *p)
+bool worker_ended(const struct worker *p)
 {
     return p->exited &&
            (!p->piping || clock_mono(loop_clock(p->loop)) - p->exited_at > OUTPUT_WAIT);
 }
 
-void process_signal(struct process *p, int number)
+void worker_signal(struct worker *p, int number)
 {
     if (!p->exited)
         uv_process_kill(&p->child, number);
 }
 
-int process_exit_status(const struct process *p)
+int worker_exit_status(const struct worker *p)
 {
     return p->exit_status;
 }
 
-int process_signal_number(const struct process *p)
+int worker_signal_number(const struct worker *p)
 {
     return p->signal_number;
 }
 
-struct str process_output(const struct process *p)
+struct str worker_output(const struct worker *p)
 {
     return buf_view(&p->output);
 }
 
 static bool is_closed(void *ctx)
 {
-    return ((struct process *)ctx)->open_handles == 0;
+    return ((struct worker *)ctx)->open_handles == 0;
 }
 
-void process_free(struct process *p)
+void worker_free(struct worker *p)
 {
     if (!p)
         return;
-    process_signal(p, SIGKILL);
+    worker_signal(p, SIGKILL);
     if (p->piping && p->exited) { /* somebody else holds the other end */
         p->piping = false;
         uv_close((uv_handle_t *)&p->pipe, closed);
