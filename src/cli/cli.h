@@ -24,6 +24,7 @@ struct cli {
     char **argv;           /* the whole command line */
     struct output out;     /* results */
     struct console screen; /* all else, on standard error */
+    size_t width;          /* of the terminal that shows the results elsewhere; or 0 */
     bool json;             /* -o json */
     int exit_status;       /* what a verb that succeeded exits with, where not 0 */
     struct strv hints;     /* shown behind an error, each as "try: …" */

@@ -155,7 +155,9 @@ static void add_last(const struct driver_status *s, usec_t elapsed, size_t width
     clock_span(elapsed / USEC_PER_SEC * USEC_PER_SEC, span);
     run_table_left(s->time_left, &left);
     buf_addf(&text, "%s%s%s; %s", span, left.len ? ", " : "", buf_text(&left),
-             s->draining ? HINT_DRAINING : HINT);
+             s->hint       ? s->hint
+             : s->draining ? HINT_DRAINING
+                           : HINT);
     text_fit(buf_view(&text), width, false, &fitted);
     text_styled(s->draining ? STYLE_YELLOW : STYLE_DIM, color, buf_view(&fitted), &line);
     strv_take(lines, buf_take(&line));

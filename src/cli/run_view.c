@@ -34,6 +34,11 @@ struct run_view *run_view_new(struct cli *cli, const struct clock *clock, const 
     return v;
 }
 
+void run_view_began(struct run_view *v, usec_t elapsed)
+{
+    v->began = now(v) - elapsed;
+}
+
 void run_view_free(struct run_view *v)
 {
     if (!v)

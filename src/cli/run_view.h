@@ -22,6 +22,8 @@ struct run_view;
 /* `directory` is output__NAME as the user would type it (copied); the others live as long. Standard
  * error is drawn on. */
 struct run_view *run_view_new(struct cli *cli, const struct clock *clock, const char *directory);
+/* The run has been going on for so long already. */
+void run_view_began(struct run_view *v, usec_t elapsed);
 /* Takes the table off the screen and frees; NULL is legal. */
 void run_view_free(struct run_view *v);
 /* Of the driver's event(): `s` is driver_status() then. */
