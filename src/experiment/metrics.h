@@ -23,9 +23,7 @@
 #define METRICS_ENTRIES_MAX 100000 /* looked at in one folder */
 #define METRICS_ENTRIES_OFTEN 1000 /* with more, a folder is looked through now and then alone */
 #define METRICS_LOOK_MAX 1000000   /* entries of all folders, in one poll */
-#define METRICS_POLL_MAX                                                                         \
-    ((off_t)16 << 20)                      /* bytes of one file read in a poll that is not final \
-                                            */
+#define METRICS_POLL_MAX ((off_t)16 << 20) /* bytes of one file; all, in the final poll */
 #define METRICS_LINES_MAX ((off_t)1 << 30) /* bytes of the JSON lines; the rest is damage */
 #define METRICS_TAG_MAX 256                /* bytes; a longer tag is damage */
 
