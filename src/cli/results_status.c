@@ -75,10 +75,11 @@ static void add_state(const struct results *r, const struct results_state *s, st
         clock_span(clock_wall(clock_system()) - s->began, span);
         buf_addf(out, " since %s (%s)", began, span);
     }
-    if (s->leaving)
-        buf_addf(out, "; its process %ld is gone, and the trials are being ended", (long)s->pid);
-    else if (s->pid > 0)
-        buf_addf(out, ", by process %ld", (long)s->pid);
+    if (s->holder.gone)
+        buf_addf(out, "; its process %ld is gone, and the trials are being ended",
+                 (long)s->holder.gone);
+    else if (s->holder.pid)
+        buf_addf(out, ", by process %ld", (long)s->holder.pid);
     if (s->state == RUN_INTERRUPTED)
         buf_adds(out, ": the run did not come to its end");
     buf_addf(out, "\n  results in %s\n", r->directory);
@@ -182,7 +183,7 @@ int results_json(const struct results *r, const struct results_state *state, jso
     clock_iso(state->began, began);
     *out = json_pack("{s:s, s:s, s:s?, s:s, s:o, s:s?, s:o}", "experiment", r->name, "directory",
                      r->directory, "file", r->file, "state", run_state_name(state->state), "pid",
-                     state->pid > 0 ? json_integer(state->pid) : json_null(), "began",
+                     state->holder.pid ? json_integer(state->holder.pid) : json_null(), "began",
                      state->began ? began : NULL, "stages", stages);
     return 0;
 }

@@ -33,7 +33,9 @@ def asked(*_):
 signal.signal(signal.SIGTERM, asked)
 lock = open(directory + "/lock", "w")
 fcntl.lockf(lock, fcntl.LOCK_EX)
-lock.write(f"{os.getpid()}\\n")
+ticks = open("/proc/self/stat").read().rpartition(")")[2].split()[19]
+place = os.readlink("/proc/self/ns/pid") + "-" + open("/proc/sys/kernel/random/boot_id").read()
+lock.write(f"{os.getpid()} {ticks}@{place}")
 lock.flush()
 print("ready", flush=True)
 limit = time.monotonic() + 60
@@ -371,6 +373,46 @@ def test_logs_follow_until_the_run_ends(sweep):
     assert child.wait(10) == 0 and child.stderr.read() == ""
 
 
+def test_logs_follow_stages_that_begin_later(sweep):
+    holder = sweep.hold(drains=0)
+    sweep.print("train", "lr=0.35_3", "first\n")
+    child = follow(sweep)
+    assert child.stdout.readline() == "train/lr=0.35_3: first\n"
+    sweep.stage(3, "later", 1, 1)
+    sweep.print("later", "0", "of a stage that was not known\n")
+    sweep.trial(3, 0, "0", RUNNING, ended=0)
+    assert child.stdout.readline() == "later/0: of a stage that was not known\n"
+    holder.send_signal(signal.SIGTERM)
+    assert child.wait(10) == 0 and child.stderr.read() == ""
+
+
+def test_logs_follow_one_trial_until_it_failed(sweep):
+    sweep.hold()
+    sweep.print("train", "lr=0.35_3", "first\n")
+    child = follow(sweep, "train", "3")
+    assert child.stdout.readline() == "first\n"
+    sweep.print("train", "lr=0.35_3", "Traceback\n")
+    sweep.trial(1, 3, "lr=0.35_3", FAILURE, end="exited", exit_status=1)
+    assert child.stdout.read() == "Traceback\n"
+    assert child.wait(10) == 0 and sweep.holders[0].poll() is None
+
+
+def test_logs_follow_one_that_failed_in_an_earlier_run(sweep):
+    """It is tried again by the run that is at work, and so is waited for."""
+    sweep.put({"set": {"began": str(2000 * 10**6)}})
+    sweep.hold()
+    sweep.print("train", "lr=0.3_2", "of the earlier run\n")
+    child = follow(sweep, "train", "2")
+    assert child.stdout.readline() == "of the earlier run\n"
+    now = int(time.time())
+    (sweep.dir / "train" / "lr=0.3_2" / "console.out").unlink()
+    sweep.trial(1, 2, "lr=0.3_2", RUNNING, attempts=2, started=now - 1, ended=0)
+    sweep.print("train", "lr=0.3_2", "of the earlier run, and of this one, which is longer\n")
+    assert child.stdout.readline() == "of the earlier run, and of this one, which is longer\n"
+    sweep.trial(1, 2, "lr=0.3_2", FAILURE, attempts=2, started=now - 1, ended=now)
+    assert child.wait(10) == 0 and child.stdout.read() == ""
+
+
 def test_logs_follow_until_ctrl_c(sweep):
     sweep.hold()
     sweep.print("train", "lr=0.35_3", "first\n")
@@ -418,6 +460,30 @@ def test_stop_does_not_wait_for_ever(sweep):
     assert done.returncode == 6 and "1 trial still runs" in done.stderr
     assert "try: flambe stop out/output__sweep --now" in done.stderr
     assert sweep.flambe("stop", "out", "--timeout", "-1").returncode == 2
+
+
+@pytest.mark.parametrize("stamp", ["", " 1@{place}"])
+def test_stop_signals_no_stranger(sweep, stamp):
+    """The number in the lock is another process's by now; a child of the run keeps the lock."""
+    stranger = subprocess.Popen(["sleep", "60"])
+    child = sweep.hold(drains=50)
+    try:
+        place = (sweep.dir / "lock").read_text().partition("@")[2].strip()
+        with open(sweep.dir / "lock", "r+") as lock:
+            lock.truncate()
+            lock.write(f"{stranger.pid}{stamp.format(place=place)}\n")
+        status = json.loads(sweep.flambe("status", "out", "-o", "json").stdout)
+        assert status["state"] == "running" and status["pid"] is None
+        done = sweep.flambe("stop", "out", "--now", "--timeout", "1")
+        assert done.returncode != 0 and "goes on" not in done.stdout
+        if stamp:
+            assert "1 trial still runs" in done.stderr, done.stderr
+        else:
+            assert "is not known here: none is signalled" in done.stderr, done.stderr
+        assert stranger.poll() is None and child.poll() is None
+    finally:
+        stranger.kill()
+        stranger.wait()
 
 
 # ---- log -------------------------------------------------------------------------------------

@@ -210,6 +210,16 @@ static void the_end_of_a_file_that_grows(void **state)
     t = (struct tail){0};
     assert_tail(&t, path, 50000, buf_text(&large));
     buf_done(&large);
+    /* begun again, into a file that is not there yet: what an earlier attempt left is passed over
+     */
+    usec_t now = clock_wall(clock_system());
+    assert_int_equal(fs_write_atomic(path, 0600, STR("earlier\n"), NULL), 0);
+    tail_restart(&t, now + USEC_PER_SEC);
+    assert_tail(&t, path, TAIL_ALL, "");
+    tail_restart(&t, now);
+    assert_tail(&t, path, TAIL_ALL, "earlier\n");
+    tail_restart(&t, 0);
+    assert_tail(&t, path, TAIL_ALL, "earlier\n");
     struct err err = {0};
     assert_int_equal(tail_read(&t, dir, 1, keep, NULL, &err), -1);
     assert_int_equal(fs_remove_tree(dir, NULL), 0);
