@@ -131,6 +131,22 @@ json_t *json_rounded(double x)
     return json_number(fabs(x) < 1e9 ? round(x * 1e6) / 1e6 : x);
 }
 
+json_t *json_lossy(const char *text)
+{
+    AUTO_BUF struct buf clean = {0};
+    struct str rest = str_of(text);
+    size_t good;
+    if (!text)
+        return json_null();
+    while (!str_is_utf8(rest, &good)) {
+        buf_add(&clean, rest.p, good);
+        buf_adds(&clean, "\xef\xbf\xbd");
+        rest = (struct str){rest.p + good + 1, rest.n - good - 1};
+    }
+    buf_add_str(&clean, rest);
+    return json_stringn(buf_text(&clean), clean.len);
+}
+
 const char *json_text(const json_t *object, const char *key)
 {
     return json_string_value(json_object_get(object, key));

@@ -21,6 +21,9 @@ json_t *json_number(double x);
 /* Rounded to 1e-6: for sums and products of decimals, such as prices, of which people expect no
  * 0.30000000000000004. */
 json_t *json_rounded(double x);
+/* The text as a string, whatever its bytes are: those that are not UTF-8 become U+FFFD, each its
+ * own. NULL becomes null. */
+json_t *json_lossy(const char *text);
 /* The string member `key` of an object, or NULL where it is absent or no string. */
 const char *json_text(const json_t *object, const char *key);
 

@@ -39,7 +39,8 @@ struct fetch_watch {
     void *ctx;
 };
 
-/* Adds to `paths` the absolute path of each of e->resources, in their order. `watch` may be NULL.
+/* Adds to `paths` the absolute path of each of e->resources, in their order, as of this machine;
+ * of a `!cluster` one, which is looked at nowhere here, as of the hosts. `watch` may be NULL.
  * The errors are the fetcher's, wrapped with the resource's name; ERR_NOT_FOUND for a local one
  * that is gone. */
 int resources_fetch(const struct experiment *e, const char *directory,

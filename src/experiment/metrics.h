@@ -26,6 +26,7 @@
 #define METRICS_POLL_MAX ((off_t)16 << 20) /* bytes of one file; all, in the final poll */
 #define METRICS_LINES_MAX ((off_t)1 << 30) /* bytes of the JSON lines; the rest is damage */
 #define METRICS_TAG_MAX 256                /* bytes; a longer tag is damage */
+#define METRICS_TAGS_MAX 10000             /* different ones of one trial; more are damage */
 
 struct metrics_sink {
     /* One number. Points of a tag come with rising steps, except where the program began again: a
@@ -49,6 +50,8 @@ struct metrics_reader;
  * JSON lines file, relative to the directory. Both are copied. Nothing needs to exist yet. */
 struct metrics_reader *metrics_reader_new(const char *directory, const char *own,
                                           const char *lines);
+/* There is room for this tag (NULL: none), whatever else the trial reports. To be said first. */
+void metrics_reader_keep(struct metrics_reader *r, const char *tag);
 void metrics_reader_free(struct metrics_reader *r);
 /* Reads what has come since the last time, or some of it where that is much, so that one trial does
  * not keep the others waiting. `final`: the program has ended, so that a last line

@@ -102,11 +102,19 @@ static int move_retired(struct run *r, struct err *err)
     if (!stages || !*stages || !generation)
         return 0;
     struct str rest = str_of(stages);
-    while (rest.p) {
+    int64_t number;
+    bool good = str_to_i64(str_of(generation), 1, INT64_MAX, &number);
+    while (good && rest.p) {
         AUTO_FREE char *stage = str_dup(str_cut(&rest, '\n'));
-        if (*stage && move_stage(r, generation, stage, err) == -1)
+        good = !*stage || store_is_name(stage);
+        if (good && *stage && move_stage(r, generation, stage, err) == -1)
             return -1;
     }
+    if (!good) /* somebody else's: they would lead elsewhere */
+        return err_set(err, ERR_PARSE,
+                       "the state of '%s' was not written by flambe (it names directories that "
+                       "cannot be): begin anew with '--force', which removes these results",
+                       r->directory);
     if (store_set(r->store, "retiring", "", err) == -1)
         return -1;
     return store_sync(r->store, err);

@@ -140,13 +140,7 @@ int trial_files_add_events(const char *directory, struct buf *events, struct err
 /* A message may be cut within a letter, and a file's name be any bytes. */
 static json_t *text_or_null(const char *s)
 {
-    if (!s || !*s)
-        return json_null();
-    AUTO_FREE char *text = mem_dup(s);
-    size_t bad;
-    while (!str_is_utf8(str_of(text), &bad))
-        text[bad] = '?';
-    return json_string(text);
+    return s && *s ? json_lossy(s) : json_null();
 }
 
 static void add_result(const struct store_trial *t, const json_t *metrics, struct buf *out)
@@ -204,13 +198,8 @@ static int write_error(const char *directory, const struct store_trial *t, struc
     char name[TRIAL_ERROR_NAME_SIZE];
     trial_files_error_name(t, name);
     AUTO_BUF struct buf text = {0};
-    buf_addf(&text, "attempt %d: %s", t->attempts, t->end);
-    if (t->signal)
-        buf_addf(&text, " by signal %d (%s)", t->signal, strsignal(t->signal));
-    else if (t->exit_status >= 0)
-        buf_addf(&text, " with status %d", t->exit_status);
-    if (t->message && *t->message)
-        buf_addf(&text, ": %s", t->message);
+    buf_addf(&text, "attempt %d: ", t->attempts);
+    store_trial_reason(t, &text);
     buf_addc(&text, '\n');
     add_console(directory, &text);
     return write_file(directory, name, false, buf_view(&text), err);

@@ -158,6 +158,25 @@ static void bad(void **state)
     assert_int_equal(err.code, ERR_PARSE);
 }
 
+static void text_of_any_bytes(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *text, *want;
+    } rows[] = {{NULL, "null"},
+                {"", "\"\""},
+                {"plain \"\xc3\xa9\"", "\"plain \\\"\xc3\xa9\\\"\""},
+                {"\xff", "\"\xef\xbf\xbd\""},
+                {"a\xc3", "\"a\xef\xbf\xbd\""},
+                {"\xed\xa0\x80z", "\"\xef\xbf\xbd\xef\xbf\xbd\xef\xbf\xbdz\""}};
+    for (size_t i = 0; i < COUNT_OF(rows); i++) {
+        json_auto_t *v = json_lossy(rows[i].text);
+        AUTO_BUF struct buf have = {0};
+        json_write(v, false, &have);
+        assert_string_equal(buf_text(&have), rows[i].want);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {cmocka_unit_test(good),
@@ -166,6 +185,7 @@ int main(void)
                                        cmocka_unit_test(what_json_has_no_number_for_is_text),
                                        cmocka_unit_test(the_form_is_jansson_s),
                                        cmocka_unit_test(bytes_that_are_no_text_are_kept),
-                                       cmocka_unit_test(bad)};
+                                       cmocka_unit_test(bad),
+                                       cmocka_unit_test(text_of_any_bytes)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
