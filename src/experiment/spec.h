@@ -48,7 +48,7 @@ struct experiment_options {
     /* Where this machine has them, over what the file says: paths (char *) by the name of the
      * resource, and by the module of the extension. NULL: the file alone says. */
     const struct strtab *resources, *extensions;
-    bool on_cluster;        /* a cluster's hosts carry it out: '!cluster PATH' is allowed */
+    bool on_cluster; /* a cluster's hosts carry it out: '!cluster PATH' is allowed */
 };
 
 /* Reads and checks the file. All its errors are in `diags` (initialised here; the caller frees it
