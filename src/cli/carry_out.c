@@ -198,38 +198,11 @@ static int record(struct job *j, char **argv, struct err *err)
     return fs_write_atomic(path, 0666, buf_view(&after), err);
 }
 
-static void join_path(const struct strv *first, const char *name, struct buf *out)
-{
-    buf_addf(out, "%s=", name);
-    for (size_t i = 0; i < first->count; i++)
-        buf_addf(out, "%s%s", i ? ":" : "", first->items[i]);
-    const char *had = getenv(name);
-    if (had && *had)
-        buf_addf(out, "%s%s", first->count ? ":" : "", had);
-}
-
 /* This process's environment; the extensions first, and flambe itself where it can be found. */
 static void make_env(struct job *j)
 {
-    struct strv path = {0};
-    AUTO_BUF struct buf python_path = {0}, program_path = {0};
-    AUTO_FREE char *venv = NULL;
-    if (j->extensions.bin)
-        strv_add(&path, j->extensions.bin);
-    join_path(&j->extensions.python_path, "PYTHONPATH", &python_path);
-    join_path(&path, "PATH", &program_path);
-    const char *slash = strrchr(j->exe, '/');
-    if (slash)
-        buf_addf(&program_path, ":%.*s", (int)(slash - j->exe), j->exe);
-    const char *changes[4] = {buf_text(&program_path)};
-    size_t n = 1;
-    if (j->extensions.python_path.count)
-        changes[n++] = buf_text(&python_path);
-    if (j->extensions.bin && (slash = strrchr(j->extensions.bin, '/')))
-        changes[n++] = venv =
-            mem_printf("VIRTUAL_ENV=%.*s", (int)(slash - j->extensions.bin), j->extensions.bin);
-    child_env_make(changes, &j->env);
-    strv_done(&path);
+    const struct child_env_paths paths = {j->extensions.bin, &j->extensions.python_path, j->exe};
+    child_env_trials(&paths, &j->env);
 }
 
 /* ---- events -----------------------------------------------------------------------------------
