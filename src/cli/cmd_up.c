@@ -4,6 +4,7 @@
 #include "cli/hosttable.h"
 #include "cli/plan_view.h"
 #include "cli/text.h"
+#include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -150,6 +151,7 @@ static int act(struct up *u, struct err *err)
     s->after_signal = "stopping; Ctrl-C once more ends at once";
     struct live *live = live_new(s->loop, &u->cli->screen, u->planned.spec.name);
     live_watch(live, &s->cluster.watch);
+    s->cluster.node_program = getenv("FLAMBE_NODE");
     struct err why = {0};
     int rc = cluster_up(&s->cluster, &u->planned.spec, &u->planned.plan, u->launch, u->identity,
                         &hosts, &why);
