@@ -4,9 +4,9 @@
  * often. Results go to standard output, all else to standard error. */
 #include "cli/cli.h"
 #include "base/json.h"
+#include "base/mem.h"
 #include "cli/commands.h"
 #include "cli/help.h"
-#include "cli/session.h"
 #include "cli/text.h"
 #include "os/fs.h"
 #include <errno.h>
@@ -54,7 +54,8 @@ static void say(struct cli *cli, const char *style, const char *label, const cha
 
 void cli_warn(struct cli *cli, const char *text)
 {
-    say(cli, STYLE_YELLOW, "flambe: warning:", text);
+    AUTO_FREE char *label = mem_printf("%s: warning:", cli_program.name);
+    say(cli, STYLE_YELLOW, label, text);
 }
 
 size_t cli_width(const struct cli *cli)
@@ -83,7 +84,8 @@ static void report(struct cli *cli, const struct err *err)
 {
     struct buf text = {0};
     cli_error_text(err, cli->opt.verbose > 0, &text);
-    say(cli, STYLE_RED, "flambe:", buf_text(&text));
+    AUTO_FREE char *label = mem_printf("%s:", cli_program.name);
+    say(cli, STYLE_RED, label, buf_text(&text));
     buf_done(&text);
     for (size_t i = 0; i < cli->hints.count; i++)
         say(cli, STYLE_BOLD, "try:", cli->hints.items[i]);
@@ -121,42 +123,45 @@ static bool looks_like_file(const char *word)
 static int find_verb(struct cli *cli, const char *word, bool *is_file, struct err *err)
 {
     cli->command = command_find(word);
-    *is_file = !cli->command && looks_like_file(word);
+    *is_file = !cli->command && cli_program.command_of_file && looks_like_file(word);
     if (*is_file)
-        cli->command = file_is_experiment(word) ? &cmd_run : &cmd_up;
+        cli->command = cli_program.command_of_file(word);
     if (cli->command)
         return 0;
     const char *near = command_nearest(word);
     if (near)
         return err_set(err, ERR_USAGE, "unknown command '%s'; did you mean '%s'?", word, near);
-    return err_set(err, ERR_USAGE, "'%s' is neither a command nor a file", word);
+    return cli_program.command_of_file
+               ? err_set(err, ERR_USAGE, "'%s' is neither a command nor a file", word)
+               : err_set(err, ERR_USAGE, "unknown command '%s'", word);
 }
 
 static int check_operands(const struct cli *cli, struct err *err)
 {
     const struct command *c = cli->command;
     if (cli->args.count < c->min)
-        return err_set(err, ERR_USAGE, "'flambe %s' needs %s", c->name, c->usage);
+        return err_set(err, ERR_USAGE, "'%s %s' needs %s", cli_program.name, c->name, c->usage);
     if (cli->args.count > c->max)
-        return err_set(err, ERR_USAGE, "'flambe %s' has no use for '%s'", c->name,
+        return err_set(err, ERR_USAGE, "'%s %s' has no use for '%s'", cli_program.name, c->name,
                        cli->args.items[c->max]);
     if (!c->csv && cli->opt.output && strcmp(cli->opt.output, "csv") == 0)
-        return err_set(err, ERR_USAGE,
-                       "'flambe %s' has no CSV: '--output' is one of 'text', 'json'", c->name);
+        return err_set(err, ERR_USAGE, "'%s %s' has no CSV: '--output' is one of 'text', 'json'",
+                       cli_program.name, c->name);
     return 0;
 }
 
 /* `flambe -f FILE`: the options of `run` before an experiment's file, as the original had them. */
 static bool parse_experiment_first(struct cli *cli, int argc, char **argv)
 {
-    const struct option_table tables[] = {global_options, {cmd_run.options, cmd_run.option_count}};
+    const struct command *run = command_find("run");
+    const struct option_table tables[] = {global_options, {run->options, run->option_count}};
     struct cli_options opt = {0};
     struct operands words = {.dashes = OPERANDS_NO_DASHES};
     bool is_file = false;
     int rc = options_parse(tables, 2, OPERANDS_ANY, (size_t)argc - 1, (const char *const *)argv + 1,
                            &opt, &words, NULL);
     bool meant = rc == 0 && words.count == 1 &&
-                 find_verb(cli, words.items[0], &is_file, NULL) == 0 && cli->command == &cmd_run &&
+                 find_verb(cli, words.items[0], &is_file, NULL) == 0 && cli->command == run &&
                  is_file;
     if (!meant) {
         cli->command = NULL;
@@ -187,7 +192,8 @@ static int parse(struct cli *cli, int argc, char **argv, struct err *err)
     if (rc == -1 || cli->opt.help || cli->opt.version)
         return rc;
     if (!cli->command)
-        return err_set(err, ERR_USAGE, "a cluster file or a command is missing");
+        return err_set(err, ERR_USAGE, "a %scommand is missing",
+                       cli_program.command_of_file ? "cluster file or a " : "");
     return check_operands(cli, err);
 }
 
@@ -196,9 +202,12 @@ static int run(struct cli *cli, struct err *err)
     if (!cli->opt.version && !cli->opt.help)
         return cli->command->run(cli, err);
     struct buf text = {0};
-    if (cli->opt.version)
-        buf_adds(&text, "flambe " FLAMBE_VERSION "\n");
-    else if (cli->command)
+    if (cli->opt.version) {
+        buf_addf(&text, "%s %s", cli_program.name, FLAMBE_VERSION);
+        if (cli_program.add_build)
+            cli_program.add_build(&text);
+        buf_addc(&text, '\n');
+    } else if (cli->command)
         help_command(cli->command, &text);
     else
         help_overview(&text);
@@ -224,7 +233,7 @@ int cli_main(int argc, char **argv)
     int rc = parse(&cli, argc, argv, &err);
     set_up_outputs(&cli);
     if (rc == -1)
-        cli_hint(&cli, "flambe help%s%s", cli.command ? " " : "",
+        cli_hint(&cli, "%s help%s%s", cli_program.name, cli.command ? " " : "",
                  cli.command ? cli.command->name : "");
     else
         rc = run(&cli, &err);

@@ -10,10 +10,11 @@
 /* The fields that option rows point to; see commands.c. */
 struct cli_options {
     bool help, version, yes, all, recursive, follow, now, reverse;
-    bool install, force, debug, reuse;
+    bool install, force, debug, reuse, queue;
     int verbose;
     const char *output, *region, *profile, *color, *creator, *on, *identity;
-    const char *lines, *stage, *sort, *limit, *timeout, *secrets;
+    const char *lines, *stage, *sort, *limit, *timeout, *secrets, *port;
+    const char *as, *config, *directory, *width, *height;
 };
 
 struct cli {

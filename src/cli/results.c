@@ -1,9 +1,10 @@
 /* See results.h. From a word to the store, and what is computed from it. */
 #include "cli/results.h"
 #include "base/mem.h"
-#include "cli/session.h"
+#include "cli/file.h"
 #include "cli/text.h"
 #include "config/yaml.h"
+#include "experiment/run.h"
 #include "experiment/spec.h"
 #include "os/fs.h"
 #include "os/lock.h"
@@ -29,7 +30,7 @@ static bool is_directory(const char *path)
 
 static bool has_store(const char *directory)
 {
-    AUTO_FREE char *path = fs_join(directory, STORE_FILE);
+    AUTO_FREE char *state = run_state_directory(directory), *path = fs_join(state, STORE_FILE);
     return fs_exists(path);
 }
 
@@ -158,7 +159,8 @@ int results_open(struct cli *cli, const char *word, struct results *out, struct 
     if (find(cli, word, &r.directory, &r.file, err) == -1)
         return -1;
     trimmed(r.directory);
-    if (store_open(r.directory, STORE_READ, &r.store, err) == -1 ||
+    AUTO_FREE char *state = run_state_directory(r.directory);
+    if (store_open(state, STORE_READ, &r.store, err) == -1 ||
         store_stages(r.store, &r.stages, &r.stage_count, err) == -1) {
         results_done(&r);
         return -1;
@@ -222,7 +224,7 @@ char *results_console(const struct results *r, int stage, const char *trial)
 
 int results_holder(const struct results *r, pid_t *out, struct err *err)
 {
-    AUTO_FREE char *path = fs_join(r->directory, RESULTS_LOCK);
+    AUTO_FREE char *state = run_state_directory(r->directory), *path = fs_join(state, RESULTS_LOCK);
     return lock_holder(path, out, err);
 }
 

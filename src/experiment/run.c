@@ -22,29 +22,36 @@ char *run_directory(const char *save_path, const char *name)
     return fs_join(home, last);
 }
 
+char *run_state_directory(const char *directory)
+{
+    AUTO_FREE char *link = fs_join(directory, RUN_STATE_LINK);
+    return fs_exists(link) ? TAKE(link) : mem_dup(directory);
+}
+
 /* ---- what is there ----------------------------------------------------------------------------
  */
 
 enum holding { HOLDS_NOTHING, HOLDS_RESULTS, HOLDS_OTHERS };
 
 /* Only a directory with a state file, or with nothing but a lock, is taken for flambe's. */
-static int look(const char *directory, enum holding *out, struct err *err)
+static int look(const char *directory, const char *at, enum holding *out, struct err *err)
 {
+    AUTO_FREE char *store = fs_join(at, STORE_FILE);
     DIR *dir = opendir(directory);
     if (!dir)
         return err_set_sys(err, errno, "cannot read '%s'", directory);
     struct dirent *e;
-    bool state = false, others = false;
+    bool others = false;
     while ((e = readdir(dir))) {
         const char *n = e->d_name;
         if (strcmp(n, ".") == 0 || strcmp(n, "..") == 0 || strcmp(n, RUN_LOCK_FILE) == 0 ||
-            strcmp(n, STORE_FILE ".new") == 0 || strcmp(n, RUN_ENDS_FILE) == 0)
+            strcmp(n, STORE_FILE ".new") == 0 || strcmp(n, RUN_ENDS_FILE) == 0 ||
+            strcmp(n, RUN_STATE_LINK) == 0)
             continue;
-        state = state || strcmp(n, STORE_FILE) == 0;
         others = true;
     }
     closedir(dir);
-    *out = state ? HOLDS_RESULTS : others ? HOLDS_OTHERS : HOLDS_NOTHING;
+    *out = fs_exists(store) ? HOLDS_RESULTS : others ? HOLDS_OTHERS : HOLDS_NOTHING;
     return 0;
 }
 
@@ -61,21 +68,29 @@ static bool is_half_written(const char *name)
 
 static bool is_no_state(const char *name)
 {
-    return strcmp(name, RUN_LOCK_FILE) != 0 && strcmp(name, STORE_FILE) != 0;
+    return strcmp(name, RUN_LOCK_FILE) != 0 && strcmp(name, STORE_FILE) != 0 &&
+           strcmp(name, RUN_STATE_LINK) != 0;
+}
+
+/* What is the state's beside its file, in a directory that may hold other things. */
+static bool is_beside_state(const char *name)
+{
+    return str_starts(str_of(name), STORE_FILE "-") || strcmp(name, RUN_ENDS_FILE) == 0;
 }
 
 /* The state goes last: what is left of a removal that was cut short is still known for flambe's. */
-static int clear_all(const char *directory, struct err *err)
+static int clear_all(const struct run *r, struct err *err)
 {
-    AUTO_FREE char *state = fs_join(directory, STORE_FILE);
-    if (fs_remove_entries(directory, is_no_state, err) == -1)
+    AUTO_FREE char *state = fs_join(r->state, STORE_FILE);
+    if (fs_remove_entries(r->directory, is_no_state, err) == -1 ||
+        fs_remove_entries(r->state, is_beside_state, err) == -1)
         return -1;
     return fs_remove_tree(state, err);
 }
 
 static int take_lock(struct loop *loop, struct run *r, struct err *err)
 {
-    AUTO_FREE char *path = fs_join(r->directory, RUN_LOCK_FILE);
+    AUTO_FREE char *path = fs_join(r->state, RUN_LOCK_FILE);
     usec_t until = clock_mono(loop_clock(loop)) + LOCK_WAIT;
     for (;;) {
         struct err why = {0};
@@ -129,7 +144,7 @@ static int move_retired(struct run *r, struct err *err)
 /* Of rows that are none any more: their numbers are given again. */
 static void drop_record(const struct run *r)
 {
-    AUTO_FREE char *ends = fs_join(r->directory, RUN_ENDS_FILE);
+    AUTO_FREE char *ends = fs_join(r->state, RUN_ENDS_FILE);
     unlink(ends);
 }
 
@@ -194,7 +209,7 @@ static int meet(struct run *r, const struct run_options *o, struct err *err)
 static int begin(struct run *r, const struct run_options *o, struct err *err)
 {
     AUTO_FREE char *seed = mem_printf("%llu", (unsigned long long)o->seed);
-    AUTO_FREE char *ends = fs_join(r->directory, RUN_ENDS_FILE);
+    AUTO_FREE char *ends = fs_join(r->state, RUN_ENDS_FILE);
     r->kind = RUN_BEGINS;
     r->seed = o->seed;
     if (unlink(ends) == -1 && errno != ENOENT) /* of trials that this state does not know */
@@ -203,32 +218,67 @@ static int begin(struct run *r, const struct run_options *o, struct err *err)
     return store_set(r->store, "seed", seed, err);
 }
 
+/* Whether these results are the order's own, begun by a process that died. */
+static bool is_begun(const struct run *r, const char *order)
+{
+    struct store *store;
+    if (!order || store_open(r->state, STORE_READ, &store, NULL) == -1)
+        return false;
+    AUTO_FREE char *before = store_get(store, RUN_ORDER);
+    store_close(store);
+    return before && strcmp(before, order) == 0;
+}
+
 static int open_there(struct run *r, const struct run_options *o, struct err *err)
 {
-    enum holding holding;
-    if (look(r->directory, &holding, err) == -1)
+    enum holding holding = HOLDS_OTHERS;
+    if (look(r->directory, r->state, &holding, err) == -1)
         return -1;
     if (holding == HOLDS_OTHERS)
         return err_set(err, ERR_EXISTS,
                        "'%s' holds files, but no state of an experiment: nothing in it is touched",
                        r->directory);
-    if (holding == HOLDS_RESULTS && o->force) {
-        if (clear_all(r->directory, err) == -1)
+    if (holding == HOLDS_RESULTS && o->force && !is_begun(r, o->order)) {
+        if (clear_all(r, err) == -1)
             return -1;
         holding = HOLDS_NOTHING;
     }
     if (holding == HOLDS_NOTHING) {
-        if (store_open(r->directory, STORE_CREATE, &r->store, err) == -1)
+        if (store_open(r->state, STORE_CREATE, &r->store, err) == -1)
             return -1;
         return begin(r, o, err);
     }
-    if (store_open(r->directory, STORE_WRITE, &r->store, err) == -1 ||
+    if (store_open(r->state, STORE_WRITE, &r->store, err) == -1 ||
         fs_remove_entries(r->directory, is_half_written, err) == -1)
         return -1;
     AUTO_FREE char *file = store_get(r->store, "file");
     if (!file) /* a first run was killed when it had but made the state */
         return begin(r, o, err);
     return meet(r, o, err);
+}
+
+/* Makes the state's directory, and lets whoever has the results find it. */
+static int place_state(struct run *r, const char *wanted, struct err *err)
+{
+    AUTO_FREE char *link = fs_join(r->directory, RUN_STATE_LINK);
+    AUTO_FREE char *there = wanted ? mem_dup(wanted) : run_state_directory(r->directory);
+    if (fs_mkdirs(there, 0777, err) == -1)
+        return -1;
+    r->state = realpath(there, NULL);
+    if (!r->state)
+        return err_set_sys(err, errno, "cannot use '%s'", there);
+    if (!wanted || strcmp(r->state, r->directory) == 0)
+        return 0;
+    AUTO_FREE char *own = fs_join(r->directory, STORE_FILE);
+    if (fs_exists(own))
+        return err_set(err, ERR_EXISTS, "'%s' has its state in it, not in '%s'", r->directory,
+                       r->state);
+    AUTO_FREE char *before = realpath(link, NULL);
+    if (before && strcmp(before, r->state) == 0)
+        return 0;
+    if ((unlink(link) == -1 && errno != ENOENT) || symlink(r->state, link) == -1)
+        return err_set_sys(err, errno, "cannot make '%s'", link);
+    return 0;
 }
 
 int run_open(struct loop *loop, const struct run_options *o, struct run *out, struct err *err)
@@ -241,7 +291,9 @@ int run_open(struct loop *loop, const struct run_options *o, struct run *out, st
     if (!r.directory)
         return err_set_sys(err, errno, "cannot use '%s'", path);
     AUTO_FREE char *text = mem_dup_n(o->file.p, o->file.n);
-    int rc = take_lock(loop, &r, err);
+    int rc = place_state(&r, o->state, err);
+    if (rc == 0)
+        rc = take_lock(loop, &r, err);
     if (rc == 0)
         rc = open_there(&r, o, err);
     if (rc == 0)
@@ -250,6 +302,8 @@ int run_open(struct loop *loop, const struct run_options *o, struct run *out, st
         rc = store_set(r.store, "name", o->name, err);
     if (rc == 0)
         rc = store_set(r.store, "path", o->path, err);
+    if (rc == 0)
+        rc = store_set(r.store, RUN_ORDER, o->order ? o->order : "", err);
     if (rc == 0)
         rc = store_commit(r.store, err);
     if (rc == 0)
@@ -264,6 +318,7 @@ void run_close(struct run *r)
     store_close(r->store);
     lock_release(r->lock);
     free(r->directory);
+    free(r->state);
     *r = (struct run){0};
 }
 

@@ -300,6 +300,80 @@ static void a_removal_that_was_cut_short_can_be_finished(void **state)
         assert_int_equal(seteuid(0), 0);
 }
 
+/* An order that is carried out by several processes removes the earlier results only once. */
+static void force_removes_once_an_order(void **state)
+{
+    struct place *p = *state;
+    struct run r;
+    leave(p, text, RUN_STOPPED);
+    struct run_options o = options(p, text);
+    o.force = true;
+    o.order = "7-x";
+    open_good(p, &o, &r);
+    assert_int_equal(r.kind, RUN_BEGINS);
+    assert_fact(&r, RUN_ORDER, "7-x");
+    run_close(&r);
+    put(p, "s/a=2_1/result.json", "{}");
+    open_good(p, &o, &r); /* the process died, and another goes on */
+    assert_int_equal(r.kind, RUN_GOES_ON);
+    assert_true(has(p, "s/a=2_1/result.json"));
+    run_close(&r);
+    o.order = "8-x";
+    open_good(p, &o, &r);
+    assert_int_equal(r.kind, RUN_BEGINS);
+    assert_false(has(p, "s"));
+    run_close(&r);
+}
+
+/* ---- a state apart ----------------------------------------------------------------------------
+ */
+
+static void the_state_may_be_apart(void **state)
+{
+    struct place *p = *state;
+    struct run r;
+    AUTO_FREE char *apart = fs_join(p->dir, "state/x"), *lock = fs_join(apart, RUN_LOCK_FILE);
+    AUTO_FREE char *other_file = place_write(p, "state/x/other", 0600, "");
+    struct run_options o = options(p, text);
+    o.state = apart;
+    open_good(p, &o, &r);
+    AUTO_FREE char *real = realpath(apart, NULL);
+    assert_string_equal(r.state, real);
+    pid_t holder = 0;
+    assert_int_equal(lock_holder(lock, &holder, NULL), 0);
+    assert_int_equal(holder, getpid());
+    assert_false(has(p, STORE_FILE));
+    assert_false(has(p, RUN_LOCK_FILE));
+    AUTO_FREE char *found = run_state_directory(r.directory), *there = realpath(found, NULL);
+    assert_string_equal(there, real);
+    run_close(&r);
+    put(p, "s/a=1_0/result.json", "{}");
+    o.state = NULL; /* it is found again */
+    open_good(p, &o, &r);
+    assert_int_equal(r.kind, RUN_GOES_ON);
+    assert_string_equal(r.state, real);
+    run_close(&r);
+    o.force = true;
+    open_good(p, &o, &r);
+    assert_int_equal(r.kind, RUN_BEGINS);
+    assert_string_equal(r.state, real);
+    assert_false(has(p, "s"));
+    assert_true(fs_exists(other_file)); /* which is not flambe's */
+    run_close(&r);
+}
+
+static void results_with_their_own_state_do_not_change_to_one_apart(void **state)
+{
+    struct place *p = *state;
+    leave(p, text, RUN_STOPPED);
+    AUTO_FREE char *apart = fs_join(p->dir, "state");
+    struct run_options o = options(p, text);
+    o.state = apart;
+    assert_refused(p, &o, ERR_EXISTS, "has its state in it");
+    assert_true(has(p, STORE_FILE));
+    assert_false(has(p, RUN_STATE_LINK));
+}
+
 /* ---- trouble ----------------------------------------------------------------------------------
  */
 
@@ -583,6 +657,9 @@ int main(void)
         T(a_file_that_resumes_puts_it_aside_too),
         T(a_move_that_was_cut_short_is_done_at_the_next_begin),
         T(force_removes_the_results),
+        T(force_removes_once_an_order),
+        T(the_state_may_be_apart),
+        T(results_with_their_own_state_do_not_change_to_one_apart),
         T(force_leaves_what_is_not_flambe_s),
         T(a_removal_that_was_cut_short_can_be_finished),
         T(a_damaged_state_is_told_and_left_alone),
