@@ -128,6 +128,7 @@ static void script_said(void *ctx, size_t target, struct str line)
             e->key = secret_new((struct str){line.p + 18, line.n - 18});
         return;
     }
+    e->reconfigure = e->reconfigure || str_is(line, "flambe: reconfigure");
     contact_answer_read(line, &a);
     m->ok = m->ok || a.ok;
     if (a.error)
@@ -188,18 +189,25 @@ static int put_program(struct equip *e, struct err *err)
     begin_change(e);
     set_note(e, e->members, "taking flambe-node");
     AUTO_BUF struct buf command = {0};
+    AUTO_BUF struct buf packed = {0};
     command_node_put(e->program.digest, &command);
+    if (node_program_pack(&e->program, &packed, err) == -1)
+        return -1;
     struct ssh_fanout_result r;
-    struct str input = buf_view(&e->program.packed);
+    struct str input = buf_view(&packed);
     e->fan.line = script_said;
     if (equip_fan(&e->fan, (const size_t[]){0}, 1, buf_text(&command), &input, SPREAD_TIMEOUT, &r,
                   err) == -1)
         return -1;
     if (r.err.code)
         return err_copy(err, &r.err);
-    if (r.exec.status != 0)
-        return err_set(err, ERR_REMOTE, "flambe-node cannot be put in place: status %d%s%s",
-                       r.exec.status, e->members[0].said[0] ? ": " : "", e->members[0].said);
+    if (r.exec.status == 0)
+        return 0;
+    /* The rest is of use without it. */
+    e->plan.has_node = false;
+    snprintf(e->out->why_not, sizeof e->out->why_not, "flambe-node cannot run on its hosts");
+    warn_user(e->c, "flambe-node cannot run on %s: %s", equip_host_of(e, e->members)->name,
+              e->members[0].said[0] ? e->members[0].said : "it says no more");
     return 0;
 }
 
@@ -442,8 +450,10 @@ static int judge(struct equip *e, struct err *err)
         e->out->nodes = 1;
     if (e->plan.jobs_here || !e->plan.slurm)
         e->out->wanted = 1;
-    e->out->usable = e->out->nodes > 0;
-    if (e->out->usable)
+    e->out->usable = e->out->nodes > 0 && e->plan.has_node;
+    if (!e->plan.has_node && !e->out->why_not[0])
+        snprintf(e->out->why_not, sizeof e->out->why_not, "there is no flambe-node for its hosts");
+    if (e->out->nodes > 0)
         return 0;
     for (size_t i = 1; i < e->count; i++)
         if (e->members[i].why.code)
@@ -479,9 +489,8 @@ static int equip(struct equip *e, struct err *err)
         do_orchestrator(e, &acted, err) == -1 ||
         (e->plan.slurm && do_factories(e, &factories, err) == -1))
         return -1;
-    if (e->plan.slurm && join(e, acted || factories, acted, err) == -1)
-        return -1;
-    if (spread_program(e, err) == -1)
+    if (spread_program(e, err) == -1 ||
+        (e->plan.slurm && join(e, acted || factories, e->reconfigure, err) == -1))
         return -1;
     return judge(e, err);
 }

@@ -122,7 +122,7 @@ int equip_decide(struct equip *e, struct err *err)
         return -1;
     e->plan.shared_dir = e->shared_dir;
     e->plan.jobs_here = e->count == 1 && e->hosts->count == 1;
-    e->plan.has_node = e->program.packed.len > 0;
+    e->plan.has_node = e->program.bytes.len > 0;
     e->plan.hosts = e->list;
     for (size_t i = 0; i < e->count; i++) {
         const struct equip_member *m = &e->members[i];

@@ -30,35 +30,39 @@ static int pack(struct str bytes, struct buf *out, struct err *err)
 
 int node_program_load(const char *path, struct node_program *out, struct err *err)
 {
-    AUTO_BUF struct buf bytes = {0};
-    if (fs_read(path, NODE_PROGRAM_MAX, &bytes, err) == -1)
-        return -1;
     struct node_program n = {0};
-    digest_sha256_hex(buf_view(&bytes), n.digest);
-    if (pack(buf_view(&bytes), &n.packed, err) == -1) {
+    if (fs_read(path, NODE_PROGRAM_MAX, &n.bytes, err) == -1) {
         node_program_done(&n);
         return -1;
     }
+    digest_sha256_hex(buf_view(&n.bytes), n.digest);
     *out = n;
     return 0;
 }
 
-void node_program_done(struct node_program *n)
+int node_program_pack(const struct node_program *n, struct buf *out, struct err *err)
 {
-    buf_done(&n->packed);
+    return pack(buf_view(&n->bytes), out, err);
 }
 
-/* Unpacks $t into its place as root. A program that runs keeps the file that it was started from.
- */
+void node_program_done(struct node_program *n)
+{
+    buf_done(&n->bytes);
+}
+
+/* Unpacks $t into its place as root, once it has shown that it runs there: a laptop's program may
+ * be for another processor. A program that runs keeps the file that it was started from. */
 static void add_place(const char *digest, struct buf *out)
 {
-    buf_addf(
-        out,
-        "b=" EQUIP_NODE_BIN "; gzip -dc < $t > $b.new && x=$(sha256sum < $b.new) &&"
-        " [ ${x%%%% *} = %s ] || { rm -f $t $b.new; echo flambe: error it came damaged; exit 1;"
-        " }; chmod 755 $b.new && mv -f $b.new $b && { systemctl -q is-enabled flambe-node"
-        " 2>/dev/null && systemctl restart flambe-node; true; }",
-        digest);
+    buf_addf(out,
+             "b=" EQUIP_NODE_BIN "; gzip -dc < $t > $b.new && x=$(sha256sum < $b.new) &&"
+             " [ ${x%%%% *} = %s ] ||"
+             " { rm -f $t $b.new; echo flambe: error it came damaged; exit 1; };"
+             " chmod 755 $b.new; x=$($b.new --version 2>&1 </dev/null) ||"
+             " { rm -f $t $b.new; echo flambe: error $x; exit 1; };"
+             " mv -f $b.new $b; ! systemctl -q is-enabled flambe-node 2>/dev/null ||"
+             " systemctl restart flambe-node",
+             digest);
 }
 
 void command_node_put(const char *digest, struct buf *command)

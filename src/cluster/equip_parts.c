@@ -17,9 +17,18 @@ static const char functions[] =
     "  [ -d \"$1\" ] || mkdir -p \"$1\" || fail \"cannot make $1\"\n"
     "  chown \"$3\" \"$1\" && chmod \"$2\" \"$1\" || fail \"cannot own $1\"\n"
     "}\n"
+    /* unit NAME: it will run at each boot. Every reload of systemd costs a fifth of a second on a
+     * small host, so there is one for all. */
+    "unit() {\n"
+    "  x=/etc/systemd/system/$1\n"
+    "  if [ -L \"$x\" ] && [ \"$(readlink \"$x\")\" = /dev/null ]; then rm -f \"$x\"; reload=1; "
+    "fi\n"
+    "  systemctl -q is-enabled \"$1\" 2>/dev/null ||"
+    " { systemctl -q --no-reload enable \"$1\" 2>/dev/null; reload=1; }\n"
+    "}\n"
+    "reloaded() { [ ! \"$reload\" ] || systemctl daemon-reload; reload=; }\n"
     /* run UNIT CHANGED: runs it, anew where something of it changed */
     "run() {\n"
-    "  systemctl -q is-enabled \"$1\" 2>/dev/null || systemctl -q enable \"$1\" 2>/dev/null\n"
     "  if [ \"$2\" ]; then systemctl restart \"$1\"\n"
     "  else systemctl -q is-active \"$1\" || systemctl start \"$1\"; fi\n"
     "  [ $? = 0 ] || fail \"$1 does not start:"
@@ -84,8 +93,7 @@ static void add_mount(const struct equip_plan *p, bool nfs, struct buf *out)
     else
         buf_addf(out, "[ -d %s ] || mkdir -p %s || fail \"cannot make %s\"\n", p->shared_dir,
                  p->shared_dir, p->shared_dir);
-    buf_adds(out, "[ ! \"$reload\" ] || systemctl daemon-reload; reload=\n"
-                  "run srv-flambe.mount $mount\n");
+    buf_adds(out, "unit srv-flambe.mount; reloaded\nrun srv-flambe.mount $mount\n");
 }
 
 /* The names that every part of flambe knows; see doc/flambe.1.scd. */
@@ -114,7 +122,7 @@ void add_tree(const struct equip_plan *p, bool orchestrator, struct buf *out)
                   " fail 'cannot write in " EQUIP_SHARED "'\n");
 }
 
-void add_exports(const struct equip_plan *p, struct buf *out)
+void add_exports(const struct equip_plan *p, struct buf *out, struct buf *runs)
 {
     AUTO_BUF struct buf line = {0};
     buf_adds(&line, "# written by flambe; changes are lost\n" EQUIP_SHARED);
@@ -127,8 +135,9 @@ void add_exports(const struct equip_plan *p, struct buf *out)
             STR("# written by flambe; NFS 4 alone needs no rpcbind\n[nfsd]\nvers3=n\n"), "nfs=1",
             out);
     add_put("/etc/exports.d/flambe.exports", "0644", buf_view(&line), "exports=1", out);
-    buf_adds(out, "systemctl -q unmask nfs-server.service\nrun nfs-server $nfs\n"
-                  "[ ! \"$exports\" ] || exportfs -ra || fail 'exportfs failed'\n");
+    buf_adds(out, "unit nfs-server.service\n");
+    buf_adds(runs, "run nfs-server $nfs\n"
+                   "[ ! \"$exports\" ] || exportfs -ra || fail 'exportfs failed'\n");
 }
 
 /* ---- flambe-node -------------------------------------------------------------------------- */
@@ -154,7 +163,7 @@ void add_node_json(const struct equip_plan *p, const struct equip_host *h, struc
 }
 
 /* The driver is a child of the service and outlives its restart: KillMode=process. */
-void add_node_service(const struct equip_plan *p, struct buf *out)
+void add_node_service(const struct equip_plan *p, struct buf *out, struct buf *runs)
 {
     static const char unit[] = "# written by flambe; changes are lost\n[Unit]\n"
                                "Description=flambe on this host\n"
@@ -168,8 +177,8 @@ void add_node_service(const struct equip_plan *p, struct buf *out)
     if (!p->has_node)
         return;
     add_put("/etc/systemd/system/flambe-node.service", "0644", STR(unit), "reload=1 node=1", out);
-    buf_adds(out, "[ ! \"$reload\" ] || systemctl daemon-reload; reload=\n"
-                  "run flambe-node \"$node\"\n");
+    buf_adds(out, "unit flambe-node.service\n");
+    buf_adds(runs, "run flambe-node $node\n");
 }
 
 /* ---- TensorBoard -------------------------------------------------------------------------- */
@@ -191,7 +200,7 @@ static const char tensorboard_install[] =
     "tail -n 1 $d/tensorboard.log > $d/tensorboard\n"
     "exit 1\n";
 
-void add_tensorboard(struct buf *out)
+void add_tensorboard(struct buf *out, struct buf *runs)
 {
     AUTO_BUF struct buf unit = {0};
     buf_addf(&unit,
@@ -212,8 +221,8 @@ void add_tensorboard(struct buf *out)
     buf_adds(out, "if sed \"s/@USER@/$user/\" <<'EOF_UNIT' |"
                   " put /etc/systemd/system/flambe-tensorboard.service 0644 root:root\n");
     buf_add_str(out, buf_view(&unit));
-    buf_adds(out, "EOF_UNIT\nthen systemctl daemon-reload; tensorboard=1; fi\n"
-                  "systemctl -q enable flambe-tensorboard.service 2>/dev/null\n"
-                  "if [ \"$tensorboard\" ]; then systemctl --no-block restart flambe-tensorboard\n"
-                  "else systemctl --no-block start flambe-tensorboard; fi\n");
+    buf_adds(out, "EOF_UNIT\nthen reload=1 tensorboard=1; fi\n"
+                  "unit flambe-tensorboard.service\n");
+    buf_adds(runs, "if [ \"$tensorboard\" ]; then systemctl --no-block restart flambe-tensorboard\n"
+                   "else systemctl --no-block start flambe-tensorboard; fi\n");
 }

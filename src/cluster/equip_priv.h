@@ -108,14 +108,15 @@ struct equip_plan {
 };
 
 void add_equip_prologue(const char *instance_id, struct buf *out);
-/* put FILE MODE OWNER < the file; true where it changed. */
+/* Writes FILE; `then` is what the shell does where it changed. */
 void add_put(const char *file, const char *mode, struct str text, const char *then,
              struct buf *out);
 void add_tree(const struct equip_plan *p, bool orchestrator, struct buf *out);
 void add_node_json(const struct equip_plan *p, const struct equip_host *h, struct buf *out);
-void add_node_service(const struct equip_plan *p, struct buf *out);
-void add_tensorboard(struct buf *out);
-void add_exports(const struct equip_plan *p, struct buf *out);
+/* What writes files goes into `out`, what starts units into `runs`, which is done at the end. */
+void add_node_service(const struct equip_plan *p, struct buf *out, struct buf *runs);
+void add_tensorboard(struct buf *out, struct buf *runs);
+void add_exports(const struct equip_plan *p, struct buf *out, struct buf *runs);
 /* The fingerprint of what the script makes of a host. */
 void script_print(const struct buf *script, char out[17]);
 
@@ -163,12 +164,12 @@ int equip_fan(const struct equip_fan *f, const size_t *which, size_t count, cons
 
 #define NODE_PROGRAM_MAX ((size_t)64 << 20)
 
-/* The program's bytes, compressed, and its digest. */
 struct node_program {
     char digest[SHA256_HEX_SIZE];
-    struct buf packed;
+    struct buf bytes;
 };
 int node_program_load(const char *path, struct node_program *out, struct err *err) MUST_CHECK;
+int node_program_pack(const struct node_program *n, struct buf *out, struct err *err) MUST_CHECK;
 void node_program_done(struct node_program *n);
 /* Both are commands whose standard input is given in `input`: the compressed program to the
  * orchestrator; a script of the login user's there, which hands it on to these factories. */
@@ -203,6 +204,7 @@ struct equip {
     struct equip_member *members; /* by target; the orchestrator is members[0] */
     size_t count;
     struct secret *key; /* munge's, base64 */
+    bool reconfigure;   /* Slurm's files changed */
     struct node_program program;
     struct slurm_node *nodes;
     struct strv texts; /* owns what nodes point to */

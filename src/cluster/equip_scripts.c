@@ -39,11 +39,16 @@ static const char munge_take[] =
     "fi\n"
     "[ -s $m ] || fail 'there is no munge key'\n";
 
-static const char munge_run[] = "chown munge:munge $m && chmod 400 $m || fail \"cannot own $m\"\n"
-                                "systemctl -q unmask munge.service\n"
-                                "run munge $munge\n";
+static void add_munge(bool make, struct buf *out, struct buf *runs)
+{
+    buf_adds(out, make ? munge_make : munge_take);
+    buf_adds(out, "chown munge:munge $m && chmod 400 $m || fail \"cannot own $m\"\n"
+                  "unit munge.service\n");
+    buf_adds(runs, "run munge $munge\n");
+}
 
-static void add_slurmd(const struct equip_plan *p, const struct equip_host *h, struct buf *out)
+static void add_slurmd(const struct equip_plan *p, const struct equip_host *h, struct buf *out,
+                       struct buf *runs)
 {
     static const char dropin[] =
         "# written by flambe; changes are lost\n[Unit]\n"
@@ -65,13 +70,12 @@ static void add_slurmd(const struct equip_plan *p, const struct equip_host *h, s
     add_put("/etc/systemd/system/slurmd.service.d/flambe.conf", "0644", STR(dropin),
             "reload=1 slurmd=1", out);
     add_put("/etc/default/slurmd", "0644", buf_view(&options), "slurmd=1", out);
-    buf_adds(out, "systemctl -q unmask slurmd.service\n"
-                  "[ ! \"$reload\" ] || systemctl daemon-reload; reload=\n"
-                  "run slurmd $slurmd\n");
+    buf_adds(out, "unit slurmd.service\n");
+    buf_adds(runs, "run slurmd $slurmd\n");
 }
 
 /* It answers before factories are sent to it. */
-static void add_slurmctld(struct buf *out)
+static void add_slurmctld(struct buf *out, struct buf *runs)
 {
     static const char dropin[] = "# written by flambe; changes are lost\n[Unit]\n"
                                  "StartLimitIntervalSec=0\n[Service]\n"
@@ -82,16 +86,15 @@ static void add_slurmctld(struct buf *out)
                   " mkdir -p /etc/systemd/system/slurmctld.service.d\n");
     add_put("/etc/systemd/system/slurmctld.service.d/flambe.conf", "0644", STR(dropin), "reload=1",
             out);
-    buf_adds(out, "systemctl -q unmask slurmctld.service\n"
-                  "[ ! \"$reload\" ] || systemctl daemon-reload; reload=\n"
-                  "run slurmctld $conf\n"
-                  "n=0\n"
-                  "until timeout 5 scontrol ping 2>/dev/null | grep -q 'is UP'; do\n"
-                  "  n=$((n + 1))\n"
-                  "  [ $n -lt 100 ] || fail \"slurmctld does not answer:"
-                  " $(tail -n 1 /var/log/slurm/slurmctld.log)\"\n"
-                  "  sleep 0.1\n"
-                  "done\n");
+    buf_adds(out, "unit slurmctld.service\n");
+    buf_adds(runs, "run slurmctld $conf\n"
+                   "n=0\n"
+                   "until timeout 5 scontrol ping 2>/dev/null | grep -q 'is UP'; do\n"
+                   "  n=$((n + 1))\n"
+                   "  [ $n -lt 100 ] || fail \"slurmctld does not answer:"
+                   " $(tail -n 1 /var/log/slurm/slurmctld.log)\"\n"
+                   "  sleep 0.1\n"
+                   "done\n");
 }
 
 /* What the next look wants to find at work. */
@@ -116,29 +119,35 @@ static void add_units(const struct equip_plan *p, bool orchestrator, struct buf 
 void script_orchestrator(const struct equip_plan *p, struct buf *out)
 {
     const struct equip_host *h = &p->hosts[0];
+    AUTO_BUF struct buf runs = {0};
     add_equip_prologue(h->instance_id, out);
     add_tree(p, true, out);
     if (p->shared == SHARED_NFS)
-        add_exports(p, out);
+        add_exports(p, out, &runs);
     if (p->slurm) {
         add_slurm_files(p, out);
-        buf_adds(out, munge_make);
-        buf_adds(out, munge_run);
-        add_slurmctld(out);
+        add_munge(true, out, &runs);
+        add_slurmctld(out, &runs);
         if (p->jobs_here)
-            add_slurmd(p, h, out);
+            add_slurmd(p, h, out, &runs);
         else
-            buf_adds(out, "systemctl -q disable --now slurmd 2>/dev/null\n");
+            buf_adds(out, "! systemctl -q is-enabled slurmd 2>/dev/null ||"
+                          " systemctl -q disable --now slurmd 2>/dev/null\n");
     }
     buf_adds(out, "node=\n");
     add_node_json(p, h, out);
-    add_node_service(p, out);
-    add_tensorboard(out);
+    add_node_service(p, out, &runs);
+    add_tensorboard(out, &runs);
     add_units(p, true, out);
+    buf_adds(out, "reloaded\n");
+    buf_add_str(out, buf_view(&runs));
+    if (p->slurm) /* those that were there are to take the new files */
+        buf_adds(out, "[ ! \"$conf\" ] || echo 'flambe: reconfigure'\n");
 }
 
 void script_factory(const struct equip_plan *p, const struct equip_host *h, struct buf *out)
 {
+    AUTO_BUF struct buf runs = {0};
     add_equip_prologue(h->instance_id, out);
     buf_addf(out,
              "timeout 5 bash -c '</dev/tcp/%s/%d' 2>/dev/null ||"
@@ -146,13 +155,14 @@ void script_factory(const struct equip_plan *p, const struct equip_host *h, stru
              " its own members in?\"\n",
              p->hosts[0].private_ip, SLURM_PORT, SLURM_PORT);
     add_tree(p, false, out);
-    buf_adds(out, munge_take);
-    buf_adds(out, munge_run);
-    add_slurmd(p, h, out);
+    add_munge(false, out, &runs);
+    add_slurmd(p, h, out, &runs);
     buf_adds(out, "node=\n");
     add_node_json(p, h, out);
-    add_node_service(p, out);
+    add_node_service(p, out, &runs);
     add_units(p, false, out);
+    buf_adds(out, "reloaded\n");
+    buf_add_str(out, buf_view(&runs));
 }
 
 void script_key(struct str key_base64, struct buf *out)
@@ -181,7 +191,7 @@ void script_join(const char *const *names, size_t count, bool reconfigure, struc
     for (size_t i = 0; i < count; i++)
         buf_addf(out, "%s ", names[i]);
     buf_adds(out, "'\n");
-    if (reconfigure) /* so that those that were there take the new files */
+    if (reconfigure)
         buf_adds(out, "timeout 20 scontrol reconfigure\n");
     buf_adds(out,
              "n=0\n"
