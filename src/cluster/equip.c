@@ -236,10 +236,36 @@ static int do_orchestrator(struct equip *e, bool *done, struct err *err)
     return 0;
 }
 
+static const struct equip_node_state *state_of(const struct equip *e, const char *name)
+{
+    const struct equip_probe *p = &e->members[0].probe;
+    const struct equip_node_state *last = NULL; /* what was said last counts */
+    for (size_t i = 0; i < p->node_count; i++)
+        if (strcmp(p->nodes[i].name, name) == 0)
+            last = &p->nodes[i];
+    return last;
+}
+
+static bool works(const struct equip_node_state *s)
+{
+    static const char *const good[] = {"idle", "allocated", "mixed", "completing", "planned"};
+    for (size_t i = 0; s && i < COUNT_OF(good); i++)
+        if (strcmp(s->state, good[i]) == 0)
+            return true;
+    return false;
+}
+
+/* Slurm called it dead, or is about to, and here it is. The controller looks at such a node seldom,
+ * but hears of it at once when its slurmd begins anew, which ends no job. */
+static bool is_given_up(const struct equip_node_state *s)
+{
+    return s && (str_ends(str_of(s->state), "*") || strncmp(s->state, "down", 4) == 0);
+}
+
 static const struct equip_host *listed(const struct equip *e, const struct equip_member *m)
 {
     for (size_t i = 0; i < e->plan.count; i++)
-        if (e->list[i].name == m->name)
+        if (strcmp(e->list[i].instance_id, equip_host_of(e, m)->instance_id) == 0)
             return &e->list[i];
     return NULL;
 }
@@ -259,9 +285,10 @@ static int do_factories(struct equip *e, size_t *done, struct err *err)
         script_factory(&e->plan, listed(e, m), &body);
         script_print(&body, m->print);
         bool same_key = strcmp(m->probe.munge, e->members[0].probe.munge) == 0;
-        if (stands(m) && same_key)
+        bool given_up = is_given_up(state_of(e, m->name));
+        if (stands(m) && same_key && !given_up)
             continue;
-        script_key(same_key ? STR("") : secret_expose(e->key), &m->script);
+        script_key(same_key ? STR("") : secret_expose(e->key), given_up, &m->script);
         buf_add_str(&m->script, buf_view(&body));
         script_end(m->print, false, &m->script);
         begin_change(e);
@@ -293,25 +320,6 @@ static void join_said(void *ctx, size_t target, struct str line)
     struct equip *e = ctx;
     probe_line(&e->members[target].probe, line, 0);
     script_said(ctx, target, line);
-}
-
-static const struct equip_node_state *state_of(const struct equip *e, const char *name)
-{
-    const struct equip_probe *p = &e->members[0].probe;
-    const struct equip_node_state *last = NULL; /* what was said last counts */
-    for (size_t i = 0; i < p->node_count; i++)
-        if (strcmp(p->nodes[i].name, name) == 0)
-            last = &p->nodes[i];
-    return last;
-}
-
-static bool works(const struct equip_node_state *s)
-{
-    static const char *const good[] = {"idle", "allocated", "mixed", "completing", "planned"};
-    for (size_t i = 0; s && i < COUNT_OF(good); i++)
-        if (strcmp(s->state, good[i]) == 0)
-            return true;
-    return false;
 }
 
 static size_t node_names(const struct equip *e, const char **names)
@@ -405,7 +413,7 @@ static int begin(struct equip *e, const struct ssh_identity *identity, struct er
         return -1;
     e->members = mem_array(e->targets.count + 1, sizeof *e->members);
     e->nodes = mem_array(e->hosts->count + 1, sizeof *e->nodes);
-    e->list = mem_array(e->targets.count + 1, sizeof *e->list);
+    e->list = mem_array(e->hosts->count + 1, sizeof *e->list);
     for (size_t i = 0; i < e->targets.count; i++) {
         struct cluster_host *h = &e->hosts->items[e->targets.host_index[i]];
         e->out->wanted += h->role == ROLE_FACTORY;

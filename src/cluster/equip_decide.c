@@ -124,15 +124,15 @@ int equip_decide(struct equip *e, struct err *err)
     e->plan.jobs_here = e->count == 1 && e->hosts->count == 1;
     e->plan.has_node = e->program.bytes.len > 0;
     e->plan.hosts = e->list;
-    for (size_t i = 0; i < e->count; i++) {
-        const struct equip_member *m = &e->members[i];
-        if (!m->in)
-            continue;
-        const struct cluster_host *h = equip_host_of(e, m);
-        e->list[e->plan.count++] =
-            (struct equip_host){m->name, h->instance_id, h->private_ip, h->role};
-        e->plan.container = e->plan.container || m->probe.container;
+    /* One that does not answer now is still of the cluster: its exports and names stay. */
+    for (size_t i = 0; i < e->hosts->count; i++) {
+        const struct cluster_host *h = &e->hosts->items[i];
+        if (h->private_ip && h->instance_id)
+            e->list[e->plan.count++] =
+                (struct equip_host){equip_short_name(e, h), h->instance_id, h->private_ip, h->role};
     }
+    for (size_t i = 0; i < e->count; i++)
+        e->plan.container = e->plan.container || e->members[i].probe.container;
     if (cluster_has_slurm(e->spec)) {
         decide_slurm(e);
         e->plan.slurm = &e->slurm;

@@ -97,7 +97,7 @@ struct equip_host {
 /* What every script needs to know. */
 struct equip_plan {
     const struct cluster_spec *spec;
-    const struct equip_host *hosts; /* the orchestrator first; those that can be used */
+    const struct equip_host *hosts; /* the orchestrator first */
     size_t count;
     const struct slurm_cluster *slurm; /* NULL: the engine is local */
     enum equip_shared shared;
@@ -128,8 +128,9 @@ void script_print(const struct buf *script, char out[17]);
 /* What brings a host to what it should be; the same text for the same wishes. */
 void script_orchestrator(const struct equip_plan *p, struct buf *out);
 void script_factory(const struct equip_plan *p, const struct equip_host *h, struct buf *out);
-/* The key for `script_factory`, in front of it, and what is behind it. */
-void script_key(struct str key_base64, struct buf *out);
+/* The key for `script_factory`, in front of it, whether slurmd is to begin anew in any case, and
+ * what is behind it. */
+void script_key(struct str key_base64, bool kick, struct buf *out);
 void script_end(const char print[17], bool tell_key, struct buf *out);
 /* On the orchestrator, when all factories are equipped: waits for them to join. */
 void script_join(const char *const *names, size_t count, bool reconfigure, struct buf *out);

@@ -71,7 +71,7 @@ static void add_slurmd(const struct equip_plan *p, const struct equip_host *h, s
             "reload=1 slurmd=1", out);
     add_put("/etc/default/slurmd", "0644", buf_view(&options), "slurmd=1", out);
     buf_adds(out, "unit slurmd.service\n");
-    buf_adds(runs, "run slurmd $slurmd\n");
+    buf_adds(runs, "run slurmd ${slurmd:-$kick}\n");
 }
 
 /* It answers before factories are sent to it. */
@@ -165,11 +165,11 @@ void script_factory(const struct equip_plan *p, const struct equip_host *h, stru
     buf_add_str(out, buf_view(&runs));
 }
 
-void script_key(struct str key_base64, struct buf *out)
+void script_key(struct str key_base64, bool kick, struct buf *out)
 {
     buf_adds(out, "key='");
     buf_add_str(out, key_base64);
-    buf_adds(out, "'\n");
+    buf_addf(out, "' kick=%s\n", kick ? "1" : "");
 }
 
 void script_end(const char print[17], bool tell_key, struct buf *out)

@@ -184,7 +184,7 @@ static void every_script_is_good_shell(void **state)
     make_wish(&w, SHARED_NFS);
     script_orchestrator(&w.plan, &scripts[0]);
     script_end("0123456789abcdef", true, &scripts[0]);
-    script_key(STR("a2V5"), &scripts[1]);
+    script_key(STR("a2V5"), true, &scripts[1]);
     script_factory(&w.plan, &three[1], &scripts[1]);
     script_end("0123456789abcdef", false, &scripts[1]);
     script_join(names, 2, true, &scripts[2]);
