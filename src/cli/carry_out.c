@@ -4,6 +4,7 @@
 #include "base/json.h"
 #include "base/mem.h"
 #include "cli/file.h"
+#include "cli/prefix.h"
 #include "cli/results.h"
 #include "cli/run_view.h"
 #include "cli/tail.h"
@@ -23,6 +24,7 @@
 #include <unistd.h>
 
 #define RECORD_MAX ((size_t)64 << 20)
+#define FOREIGN_SHOWN 5
 
 struct job {
     const struct carry_order *order;
@@ -44,7 +46,9 @@ struct job {
     struct run_view *view;
     /* --debug: the trial whose output is shown */
     struct tail tail;
+    struct prefix lines;
     char *console;
+    struct err not_kept; /* why earlier results could not give way */
 };
 
 /* ---- reading ----------------------------------------------------------------------------------
@@ -101,25 +105,47 @@ static int check_secrets(struct job *j, struct err *err)
 static bool is_held(const char *directory)
 {
     AUTO_FREE char *state = run_state_directory(directory), *lock = fs_join(state, RUN_LOCK_FILE);
-    pid_t holder = 0;
-    return lock_holder(lock, &holder, NULL) == -1 || holder != 0;
+    struct lock_holder holder;
+    return lock_holder(lock, &holder, NULL) == -1 || holder.held;
+}
+
+/* Of --force: what stands beside the results. */
+static void warn_of_foreign(struct job *j)
+{
+    const struct strv *names = &j->run.foreign;
+    AUTO_BUF struct buf text = {0};
+    for (size_t i = 0; i < names->count && i < FOREIGN_SHOWN; i++)
+        buf_addf(&text, "%s'%s'", i ? ", " : "", names->items[i]);
+    if (names->count > FOREIGN_SHOWN)
+        buf_addf(&text, " and %zu more", names->count - FOREIGN_SHOWN);
+    AUTO_FREE char *warning = mem_printf("%s %s in '%s': flambe did not make %s", buf_text(&text),
+                                         names->count == 1 ? "stays" : "stay", j->run.directory,
+                                         names->count == 1 ? "it" : "them");
+    if (names->count)
+        cli_warn(j->cli, warning);
 }
 
 static int open_run(struct job *j, struct err *err)
 {
+    AUTO_STRV struct strv stages = {0};
+    for (size_t i = 0; i < j->experiment.stage_count; i++)
+        strv_add(&stages, j->experiment.stages[i].name);
     AUTO_FREE char *absolute = realpath(j->path, NULL);
     struct run_options o = {.save_path = j->experiment.save_path,
                             .name = j->experiment.name,
                             .path = absolute ? absolute : j->path,
                             .file = buf_view(&j->text),
                             .seed = j->experiment.drawn_with,
+                            .stages = &stages,
                             .force = j->order->force,
                             .reuse = j->order->reuse,
                             .resumes = j->experiment.resume != NULL,
                             .state = j->order->state,
                             .order = j->order->id};
-    if (run_open(j->loop, &o, &j->run, err) == 0)
+    if (run_open(j->loop, &o, &j->run, err) == 0) {
+        warn_of_foreign(j);
         return 0;
+    }
     AUTO_FREE char *directory = run_directory(o.save_path, o.name);
     AUTO_FREE char *place = run_state_directory(directory), *state = fs_join(place, STORE_FILE);
     struct err *why = err;
@@ -230,19 +256,21 @@ static void on_broken(void *ctx, const struct err *why)
         j->events.broken(j->events.ctx, why);
 }
 
-static bool show_output(void *ctx, struct str bytes)
+static void show_lines(void *ctx, struct str lines)
 {
     struct job *j = ctx;
     AUTO_BUF struct buf clean = {0};
-    struct str rest = bytes;
-    while (rest.n) {
-        struct str line = str_cut(&rest, '\n');
-        tail_clean_line(line, &clean);
+    while (lines.n) {
+        tail_clean_line(str_cut(&lines, '\n'), &clean);
         buf_addc(&clean, '\n');
-        if (!rest.p)
-            break;
     }
     console_lines(&j->cli->screen, buf_view(&clean));
+}
+
+static bool show_output(void *ctx, struct str bytes)
+{
+    struct job *j = ctx;
+    prefix_add(&j->lines, bytes);
     return true;
 }
 
@@ -254,19 +282,52 @@ static void follow(struct job *j)
     }
 }
 
+/* A line that has not ended when it is read is shown when it has. */
+static void follow_begin(struct job *j, const char *stage, const struct store_trial *t)
+{
+    AUTO_BUF struct buf name = {0};
+    text_clean(str_of(t->name), false, &name);
+    free(j->console);
+    j->console = mem_printf("%s/%s/%s/console.out", j->run.directory, stage, t->name);
+    j->tail = (struct tail){0};
+    tail_restart(&j->tail, t->started);
+    console_line(&j->cli->screen, "%s/%s:", stage, buf_text(&name));
+}
+
+static void follow_end(struct job *j)
+{
+    j->tail.since = 0;
+    follow(j);
+    prefix_end(&j->lines);
+    free(j->console);
+    j->console = NULL;
+}
+
+/* A trial has begun: what --force was told to remove has served as the way back. */
+static void keep_run(struct job *j)
+{
+    struct err why = {0};
+    if (!j->run.replaces || j->not_kept.code || run_keep(&j->run, &why) == 0)
+        return;
+    if (!j->run.replaces) {
+        AUTO_FREE char *text = mem_printf("earlier results are not all removed: %s", why.msg);
+        cli_warn(j->cli, text);
+        return;
+    }
+    j->not_kept = why;
+    driver_stop(j->driver);
+}
+
 static void on_event(void *ctx, const struct driver_event *e)
 {
     struct job *j = ctx;
     const struct driver_status *s = driver_status(j->driver);
-    if (j->order->debug && e->kind == DRIVER_TRIAL_BEGAN && e->trial) {
-        free(j->console);
-        j->console = mem_printf("%s/%s/%s/console.out", j->run.directory, s->stages[e->stage].name,
-                                e->trial->name);
-        j->tail = (struct tail){0};
-        console_line(&j->cli->screen, "%s/%s:", s->stages[e->stage].name, e->trial->name);
-    }
-    if (e->kind == DRIVER_TRIAL_ENDED)
-        follow(j);
+    if (e->kind == DRIVER_TRIAL_BEGAN)
+        keep_run(j);
+    if (j->order->debug && e->kind == DRIVER_TRIAL_BEGAN && e->trial)
+        follow_begin(j, s->stages[e->stage].name, e->trial);
+    if (e->kind == DRIVER_TRIAL_ENDED && j->console)
+        follow_end(j);
     run_view_event(j->view, e, s);
 }
 
@@ -355,6 +416,14 @@ static int drive(struct job *j, struct err *err)
         loop_on_signal(j->loop, on_signal, j);
         struct err why = {0};
         rc = driver_run(j->driver, &why);
+        if (j->console)
+            follow_end(j);
+        if (rc == 0 || why.code == ERR_PARTIAL)
+            keep_run(j);
+        if (j->not_kept.code) {
+            rc = -1;
+            why = j->not_kept;
+        }
         run_view_end(j->view, driver_status(j->driver), j->run.store, j->path, rc ? &why : NULL);
         if (rc == -1)
             err_copy(err, &why);
@@ -445,6 +514,7 @@ static void say_json(struct job *j, const char *directory, const struct err *why
 int carry_out(struct cli *cli, const struct carry_order *order, struct err *err)
 {
     struct job j = {.order = order, .cli = cli, .path = order->path};
+    j.lines = (struct prefix){.label = mem_dup(""), .write = show_lines, .ctx = &j};
     struct err why = {0};
     j.loop = loop_new();
     loop_catch_signals(j.loop, NULL, NULL);
@@ -452,7 +522,10 @@ int carry_out(struct cli *cli, const struct carry_order *order, struct err *err)
     int rc = work(&j, &why);
     AUTO_FREE char *directory = j.run.directory ? mem_dup(j.run.directory) : NULL;
     engine_free(j.engine);
+    bool put_back = j.run.replaces;
     run_close(&j.run); /* what is said next is that nothing runs */
+    if (put_back)
+        console_line(&cli->screen, "flambe: no trial had begun, and the earlier results are kept");
     say_json(&j, directory, rc == -1 ? &why : NULL);
     run_view_free(j.view);
     experiment_plan_done(&j.plan);
@@ -464,6 +537,7 @@ int carry_out(struct cli *cli, const struct carry_order *order, struct err *err)
     strv_done(&j.env);
     buf_done(&j.text);
     free(j.secrets);
+    prefix_done(&j.lines);
     free(j.console);
     free(j.exe);
     free(j.working);

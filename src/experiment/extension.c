@@ -10,7 +10,6 @@
 #include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
 #define RECORD_MAX ((size_t)1 << 20)
@@ -27,18 +26,12 @@ void extensions_done(struct extensions *x)
 /* ---- paths ------------------------------------------------------------------------------------
  */
 
-static bool is_directory(const char *path)
-{
-    struct stat st;
-    return stat(path, &st) == 0 && S_ISDIR(st.st_mode);
-}
-
 /* Whether `import MODULE` finds something in this directory. */
 static bool has_module(const char *directory, const char *module)
 {
     AUTO_FREE char *package = fs_join(directory, module);
     AUTO_FREE char *file = mem_printf("%s.py", package);
-    return is_directory(package) || fs_exists(file);
+    return fs_is_directory(package) || fs_exists(file);
 }
 
 /* The directory to be in PYTHONPATH for this extension; the caller frees. NULL: there is none. */
@@ -51,9 +44,9 @@ static char *python_path_of(const char *path, const char *module)
         return TAKE(source);
     const char *slash = strrchr(path, '/');
     struct str base = str_of(slash + 1);
-    if (!is_directory(path) && str_ends(base, ".py"))
+    if (!fs_is_directory(path) && str_ends(base, ".py"))
         base.n -= 3;
-    else if (!is_directory(path))
+    else if (!fs_is_directory(path))
         return NULL;
     return str_is(base, module) ? mem_printf("%.*s", slash == path ? 1 : (int)(slash - path), path)
                                 : NULL;

@@ -96,9 +96,10 @@ static int write_record(const struct place *p, const char *url, const struct fet
                         struct err *err)
 {
     AUTO_BUF struct buf text = {0};
-    json_auto_t *record = json_pack("{s:s, s:s?, s:I, s:s, s:b}", "url", url, "etag",
-                                    f ? f->etag : NULL, "size", f ? (json_int_t)f->size : 0, "file",
-                                    strrchr(p->file, '/') + 1, "whole", f != NULL);
+    json_auto_t *record =
+        json_pack("{s:o, s:o, s:I, s:o, s:b}", "url", json_lossy(url), "etag",
+                  json_lossy(f ? f->etag : NULL), "size", f ? (json_int_t)f->size : 0, "file",
+                  json_lossy(strrchr(p->file, '/') + 1), "whole", f != NULL);
     json_write(record, true, &text);
     return fs_write_atomic(p->record, 0666, buf_view(&text), err);
 }

@@ -1,12 +1,11 @@
 /* See run.h. */
 #include "experiment/run.h"
 #include "base/mem.h"
+#include "base/number.h"
 #include "experiment/provenance.h"
-#include "experiment/value.h"
+#include "experiment/replace.h"
 #include "os/fs.h"
-#include <dirent.h>
 #include <errno.h>
-#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -37,26 +36,20 @@ enum holding { HOLDS_NOTHING, HOLDS_RESULTS, HOLDS_OTHERS };
 static int look(const char *directory, const char *at, enum holding *out, struct err *err)
 {
     AUTO_FREE char *store = fs_join(at, STORE_FILE);
-    DIR *dir = opendir(directory);
-    if (!dir)
-        return err_set_sys(err, errno, "cannot read '%s'", directory);
-    struct dirent *e;
+    AUTO_STRV struct strv names = {0};
+    if (fs_list(directory, &names, err) == -1)
+        return -1;
     bool others = false;
-    while ((e = readdir(dir))) {
-        const char *n = e->d_name;
-        if (strcmp(n, ".") == 0 || strcmp(n, "..") == 0 || strcmp(n, RUN_LOCK_FILE) == 0 ||
-            strcmp(n, STORE_FILE ".new") == 0 || strcmp(n, RUN_ENDS_FILE) == 0 ||
-            strcmp(n, RUN_STATE_LINK) == 0)
-            continue;
-        others = true;
+    for (size_t i = 0; i < names.count; i++) {
+        const char *n = names.items[i];
+        others = others || !(strcmp(n, RUN_LOCK_FILE) == 0 || strcmp(n, STORE_FILE ".new") == 0 ||
+                             strcmp(n, RUN_ENDS_FILE) == 0 || strcmp(n, RUN_STATE_LINK) == 0);
     }
-    closedir(dir);
     *out = fs_exists(store) ? HOLDS_RESULTS : others ? HOLDS_OTHERS : HOLDS_NOTHING;
     return 0;
 }
 
-/* What fs_write_atomic() had not put in its place when a process was killed. */
-static bool is_half_written(const char *name)
+bool run_is_half_written(const char *name)
 {
     static const char *const whole[] = {RUN_RESOLVED_FILE ".", RUN_RECORD_FILE ".",
                                         PROVENANCE_DIFF "."};
@@ -64,28 +57,6 @@ static bool is_half_written(const char *name)
     for (size_t i = 0; i < COUNT_OF(whole); i++)
         ours = ours || str_starts(str_of(name), whole[i]);
     return strcmp(name, STORE_FILE ".new") == 0 || (ours && str_ends(str_of(name), ".tmp"));
-}
-
-static bool is_no_state(const char *name)
-{
-    return strcmp(name, RUN_LOCK_FILE) != 0 && strcmp(name, STORE_FILE) != 0 &&
-           strcmp(name, RUN_STATE_LINK) != 0;
-}
-
-/* What is the state's beside its file, in a directory that may hold other things. */
-static bool is_beside_state(const char *name)
-{
-    return str_starts(str_of(name), STORE_FILE "-") || strcmp(name, RUN_ENDS_FILE) == 0;
-}
-
-/* The state goes last: what is left of a removal that was cut short is still known for flambe's. */
-static int clear_all(const struct run *r, struct err *err)
-{
-    AUTO_FREE char *state = fs_join(r->state, STORE_FILE);
-    if (fs_remove_entries(r->directory, is_no_state, err) == -1 ||
-        fs_remove_entries(r->state, is_beside_state, err) == -1)
-        return -1;
-    return fs_remove_tree(state, err);
 }
 
 static int take_lock(struct loop *loop, struct run *r, struct err *err)
@@ -96,9 +67,9 @@ static int take_lock(struct loop *loop, struct run *r, struct err *err)
         struct err why = {0};
         if (lock_take(path, &r->lock, &why) == 0)
             return 0;
-        pid_t holder = 0;
+        struct lock_holder holder;
         bool dead = why.code == ERR_CONFLICT && lock_holder(path, &holder, NULL) == 0 &&
-                    holder >= 0 && (holder == 0 || (kill(holder, 0) == -1 && errno == ESRCH));
+                    (!holder.held || holder.gone);
         if (!dead || clock_mono(loop_clock(loop)) > until) {
             err_copy(err, &why);
             return err_wrap(err, "'%s'", r->directory);
@@ -115,7 +86,7 @@ static int take_lock(struct loop *loop, struct run *r, struct err *err)
 static int move_stage(struct run *r, const char *generation, const char *stage, struct err *err)
 {
     AUTO_FREE char *from = fs_join(r->directory, stage);
-    AUTO_FREE char *below = mem_printf("%s/.earlier/%s", r->directory, generation);
+    AUTO_FREE char *below = mem_printf("%s/" RUN_EARLIER "/%s", r->directory, generation);
     AUTO_FREE char *to = fs_join(below, stage);
     if (fs_mkdirs(below, 0777, err) == -1)
         return -1;
@@ -131,11 +102,19 @@ static int move_retired(struct run *r, struct err *err)
     if (!stages || !*stages || !generation)
         return 0;
     struct str rest = str_of(stages);
-    while (rest.p) {
+    int64_t number;
+    bool good = str_to_i64(str_of(generation), 1, INT64_MAX, &number);
+    while (good && rest.p) {
         AUTO_FREE char *stage = str_dup(str_cut(&rest, '\n'));
-        if (*stage && move_stage(r, generation, stage, err) == -1)
+        good = !*stage || store_is_name(stage);
+        if (good && *stage && move_stage(r, generation, stage, err) == -1)
             return -1;
     }
+    if (!good) /* somebody else's: they would lead elsewhere */
+        return err_set(err, ERR_PARSE,
+                       "the state of '%s' was not written by flambe (it names directories that "
+                       "cannot be): begin anew with '--force', which removes these results",
+                       r->directory);
     if (store_set(r->store, "retiring", "", err) == -1)
         return -1;
     return store_sync(r->store, err);
@@ -232,6 +211,10 @@ static bool is_begun(const struct run *r, const char *order)
 static int open_there(struct run *r, const struct run_options *o, struct err *err)
 {
     enum holding holding = HOLDS_OTHERS;
+    /* That it failed was said when it was tried first. */
+    (void)!replace_remove(r->directory, r->state, NULL);
+    if (replace_undo(r->directory, r->state, err) == -1)
+        return -1;
     if (look(r->directory, r->state, &holding, err) == -1)
         return -1;
     if (holding == HOLDS_OTHERS)
@@ -239,8 +222,9 @@ static int open_there(struct run *r, const struct run_options *o, struct err *er
                        "'%s' holds files, but no state of an experiment: nothing in it is touched",
                        r->directory);
     if (holding == HOLDS_RESULTS && o->force && !is_begun(r, o->order)) {
-        if (clear_all(r, err) == -1)
+        if (replace_begin(r->directory, r->state, o->stages, &r->foreign, err) == -1)
             return -1;
+        r->replaces = true;
         holding = HOLDS_NOTHING;
     }
     if (holding == HOLDS_NOTHING) {
@@ -249,7 +233,7 @@ static int open_there(struct run *r, const struct run_options *o, struct err *er
         return begin(r, o, err);
     }
     if (store_open(r->state, STORE_WRITE, &r->store, err) == -1 ||
-        fs_remove_entries(r->directory, is_half_written, err) == -1)
+        fs_remove_entries(r->directory, run_is_half_written, err) == -1)
         return -1;
     AUTO_FREE char *file = store_get(r->store, "file");
     if (!file) /* a first run was killed when it had but made the state */
@@ -316,10 +300,23 @@ int run_open(struct loop *loop, const struct run_options *o, struct run *out, st
 void run_close(struct run *r)
 {
     store_close(r->store);
+    if (r->replaces)
+        (void)!replace_undo(r->directory, r->state, NULL); /* else when it is opened again */
+    strv_done(&r->foreign);
     lock_release(r->lock);
     free(r->directory);
     free(r->state);
     *r = (struct run){0};
+}
+
+int run_keep(struct run *r, struct err *err)
+{
+    if (!r->replaces)
+        return 0;
+    if (replace_finish(r->directory, r->state, err) == -1)
+        return -1;
+    r->replaces = false;
+    return replace_remove(r->directory, r->state, err);
 }
 
 /* ---- the resolved file ------------------------------------------------------------------------
@@ -380,7 +377,7 @@ static void write_drawn(const struct choice *c, struct buf *out)
         if (c->whole)
             buf_addf(out, "%lld", (long long)c->numbers[i].integer);
         else
-            value_float(c->numbers[i].real, out);
+            number_write(c->numbers[i].real, out);
     }
     buf_addc(out, ']');
 }

@@ -13,6 +13,7 @@
 #define RUN_RESOLVED_FILE "experiment.yaml" /* with what was drawn in place of `!s` */
 #define RUN_RECORD_FILE "run.json"
 #define RUN_ORDER "order"       /* the fact: run_options.order of the last run */
+#define RUN_EARLIER ".earlier"  /* directories of stages that --reuse takes trials from */
 #define RUN_STATE_LINK ".state" /* to the directory of the state, where that is apart */
 
 struct run_options {
@@ -20,7 +21,8 @@ struct run_options {
     const char *path;             /* of the experiment's file, absolute */
     struct str file;              /* its text */
     uint64_t seed;                /* for a run that begins */
-    bool force;                   /* earlier results are removed */
+    const struct strv *stages;    /* their names; may be NULL */
+    bool force;                   /* earlier results give way: see run_keep() */
     bool reuse;                   /* trials whose inputs are unchanged are taken from them */
     bool resumes;                 /* the file has the key 'resume' */
     /* The directory of the state (flambe.db, lock, ends), where the results are on a file system
@@ -41,6 +43,8 @@ struct run {
     bool reuse;    /* asked for now, or by the run that goes on */
     struct lock *lock;
     struct store *store;
+    bool replaces;       /* earlier results are put aside, until run_keep() */
+    struct strv foreign; /* what is beside them, for flambe did not make it: it stays */
 };
 
 /* The directory's path, which may not exist; the caller frees. */
@@ -51,7 +55,14 @@ char *run_state_directory(const char *directory);
  * there are results that would have to give way, ERR_CONFLICT where another flambe is at work. */
 int run_open(struct loop *loop, const struct run_options *o, struct run *out,
              struct err *err) MUST_CHECK;
+/* Earlier results that gave way are put back, unless it was kept. */
 void run_close(struct run *r);
+/* The run has begun: earlier results that gave way are removed. On failure `r->replaces` says
+ * whether they can still be put back. */
+int run_keep(struct run *r, struct err *err) MUST_CHECK;
+/* Of a name in the directory: what fs_write_atomic() and the like had not put in its place when a
+ * process was killed. */
+bool run_is_half_written(const char *name);
 /* Writes the file as it stands, with drawn numbers in place of `!s`; where that cannot be, as where
  * a search draws, with the seed. It gives the same trials again. */
 int run_write_resolved(const struct run *r, const struct experiment *e, struct str text,

@@ -127,7 +127,7 @@ def test_what_a_command_gets(sweep):
     assert json.loads((sweep.dir("sweep") / "test" / name / "params.json").read_text()) == {
         "model": model, "lr": 0.25, "data": f"{sweep.home}/data.txt"}
     assert sweep.console("sweep", "line", name).splitlines() == [
-        "fast 0.25 8 it's $HOME", "8", str(sweep.home), "console.out",
+        "fast 0.25 8 it's $HOME", "8", str(sweep.home), "checkpoint", "console.out",
         "events.out.tfevents.0.flambe", "params.json"]
 
 
@@ -334,6 +334,35 @@ def test_debug_shows_what_a_trial_prints(lab):
     assert order == sorted(order), text
     assert "\x1b[2J" not in text and "two\nno end" in text and "err" in text
     assert lab.console("talk", "a", "n=1_0") == "one 1\n\x1b[2Jtwo\nno enderr\n", "it is kept as it came"
+
+
+def test_debug_waits_for_a_lines_end(lab):
+    lab.write("slow.sh", "for word in one two three four; do printf '%s ' $word; sleep 0.4; done\n"
+                         "echo five; printf 'no new line'\n")
+    lab.file("slow", "pipeline:\n  a: !Command {command: [sh, slow.sh]}\n")
+    text = lab.good("-d", "slow.yaml").stderr
+    assert "a/0:\none two three four five\nno new line\n" in text, text
+
+
+def test_force_removes_nothing_before_a_trial_begins(lab):
+    pipeline = "pipeline:\n  a: !Command {command: [echo, hello]}\n"
+    lab.file("x", pipeline)
+    lab.good("x.yaml")
+    before = lab.rows("x")
+    (lab.dir("x") / "notes.txt").write_text("mine")
+    (lab.home / "modules").mkdir()
+    lab.file("x", pipeline.replace("hello", "again"), head="mod: ./modules\n---\n")
+    done = lab.flambe("x.yaml", "--force")
+    assert done.returncode != 0 and "the module 'mod' is not at" in done.stderr, told(done)
+    assert "the earlier results are kept" in done.stderr, told(done)
+    assert lab.rows("x") == before and lab.console("x", "a", "0") == "hello\n"
+    assert lab.status("x")["state"] == "finished"
+    (lab.home / "modules" / "mod.py").touch()
+    done = lab.good("x.yaml", "--force")
+    assert "'notes.txt' stays in" in done.stderr, told(done)
+    assert lab.console("x", "a", "0") == "again\n" and len(lab.rows("x")) == 1
+    assert (lab.dir("x") / "notes.txt").read_text() == "mine"
+    assert not list(lab.dir("x").glob(".re*"))
 
 
 def test_the_command_line(lab):
