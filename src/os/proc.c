@@ -15,12 +15,12 @@ struct proc {
     struct proc_result result;
     bool exited;
     int open_handles;
-    struct err why; /* code: it could not be started, or took too long */
+    struct err why; /* code: it could not be started, or was killed here */
     /* Of proc_start(): */
     char *name;
     char *input;
     struct timer *timer;
-    proc_done *done; /* NULL: nobody is told */
+    proc_done *done;
     void *ctx;
     bool alone; /* frees itself */
 };
@@ -43,8 +43,7 @@ static void proc_free(struct proc *p)
 static void finish(struct proc *p)
 {
     bool failed = p->why.code != ERR_NONE;
-    if (p->done)
-        p->done(p->ctx, failed ? NULL : &p->result, failed ? &p->why : NULL);
+    p->done(p->ctx, failed ? NULL : &p->result, failed ? &p->why : NULL);
     proc_free(p);
 }
 
@@ -197,10 +196,10 @@ struct proc *proc_start(struct loop *loop, const char *const *argv, const char *
     return p;
 }
 
-void proc_drop(struct proc *p)
+void proc_cancel(struct proc *p)
 {
     if (!p)
         return;
-    p->done = NULL;
+    err_set(&p->why, ERR_CANCELLED, "cancelled");
     end(p);
 }

@@ -186,9 +186,9 @@ static void from_within_the_loop(void **state)
     memset(input, 'x', sizeof input - 1); /* it was copied */
     (void)proc_start(loop, missing, NULL, STR(""), USEC_FOREVER, tell, &b);
     (void)proc_start(loop, SH("sleep 7 & sleep 7"), NULL, STR(""), USEC_PER_SEC / 5, tell, &c);
-    struct proc *dropped = proc_start(loop, SH("sleep 7"), NULL, STR(""), USEC_FOREVER, tell, &d);
-    assert_int_equal(a.count + b.count + c.count, 0);
-    proc_drop(dropped);
+    struct proc *cancelled = proc_start(loop, SH("sleep 7"), NULL, STR(""), USEC_FOREVER, tell, &d);
+    assert_int_equal(a.count + b.count + c.count + d.count, 0);
+    proc_cancel(cancelled);
     assert_int_equal(loop_wait(loop, is_told, &a, 5 * USEC_PER_SEC, NULL), 0);
     assert_int_equal(loop_wait(loop, is_told, &b, 5 * USEC_PER_SEC, NULL), 0);
     assert_int_equal(loop_wait(loop, is_told, &c, 5 * USEC_PER_SEC, NULL), 0);
@@ -196,7 +196,8 @@ static void from_within_the_loop(void **state)
     assert_string_equal(a.out, "hello");
     assert_int_equal(b.code, ERR_NOT_FOUND);
     assert_int_equal(c.code, ERR_TIMEOUT);
-    assert_int_equal(d.count, 0);
+    assert_int_equal(loop_wait(loop, is_told, &d, 5 * USEC_PER_SEC, NULL), 0);
+    assert_int_equal(d.code, ERR_CANCELLED);
 }
 
 #define T(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
