@@ -199,6 +199,7 @@ static void settle(struct slurm *s)
         bool wanted = false;
         for (size_t k = 0; k < b->count; k++)
             wanted = wanted || !b->items[k]->former;
+        b->unwanted = !wanted;
         if (!wanted)
             slurm_batch_hold(s, b, true);
         for (size_t k = 0; k < b->count; k++) {

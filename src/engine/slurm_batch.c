@@ -188,7 +188,6 @@ static void load_one(struct slurm *s, const char *name)
         return;
     struct slurm_batch *b = slurm_batch_new(s, text, (size_t)spec.count);
     b->state = BATCH_UNSEEN;
-    b->former = true;
     b->held = held;
     b->created = spec.created;
     b->look = 1;

@@ -16,7 +16,7 @@ static void take_line(struct slurm *s, struct str line, uint64_t look)
     if (b->state == BATCH_UNSEEN)
         b->state = BATCH_THERE;
     if (b->state == BATCH_THERE)
-        slurm_batch_hold(s, b, b->former && s->settled && b->held);
+        slurm_batch_hold(s, b, b->unwanted);
     b->items[task.index]->seen = look;
     slurm_tell(s, b->items[task.index],
                (struct slurm_fact){.kind = SLURM_FACT_WORD, .word = &word});
@@ -78,8 +78,6 @@ static bool any_live(const struct slurm *s)
 void slurm_look_soon(struct slurm *s)
 {
     usec_t at = slurm_now(s) + SLURM_LOOK_SOON;
-    if (s->silent_since) /* the backoff decides */
-        return;
     if (at < s->look_at)
         s->look_at = at;
 }

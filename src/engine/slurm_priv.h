@@ -232,7 +232,7 @@ struct slurm_batch {
     uint64_t job;   /* or 0 */
     uint64_t look;  /* the number of the first look at the queue that must show it */
     usec_t created; /* wall */
-    bool former;    /* of an earlier process */
+    bool unwanted;  /* an earlier process's, of which nobody adopted anything */
     struct slurm_item **items;
     size_t count, live;
     bool held; /* its spec is specs/TOKEN.hold */

@@ -121,7 +121,9 @@ static int find_place(struct wrapper *w, const char *path, unsigned index, struc
 
 /* ---- who is told ----------------------------------------------------------------------------- */
 
-static int append(const struct wrapper *w, struct str line)
+/* `sync`: it is on the server's disk when this returns. A start tells nothing that its end does not
+ * tell again, so it does not wait for the disk. */
+static int append(const struct wrapper *w, struct str line, bool sync)
 {
     struct record r;
     struct err err = {0};
@@ -130,7 +132,7 @@ static int append(const struct wrapper *w, struct str line)
         return -1;
     }
     int rc = record_append_line(&r, line);
-    if (rc == 0 && fsync(r.fd) == -1 && errno != EINVAL && errno != EROFS)
+    if (rc == 0 && sync && fsync(r.fd) == -1 && errno != EINVAL && errno != EROFS)
         rc = -1;
     int sys = errno;
     record_close(&r);
@@ -148,7 +150,7 @@ static void on_started(void *ctx, uint64_t id, const char *host, const char *gpu
     snprintf(start.host, sizeof start.host, "%s", w->host);
     snprintf(start.gpus, sizeof start.gpus, "%s", gpus);
     slurm_record_start(&w->task, &start, &line);
-    (void)!append(w, buf_view(&line));
+    (void)!append(w, buf_view(&line), false);
 }
 
 static void on_ended(void *ctx, const struct engine_result *result)
@@ -182,14 +184,14 @@ static int record_end(struct wrapper *w, struct err *err)
     AUTO_BUF struct buf line = {.max = SLURM_LINE_MAX};
     name_host(w);
     slurm_record_end(&w->task, &w->result, &line);
-    int rc = append(w, buf_view(&line));
+    int rc = append(w, buf_view(&line), true);
     for (int i = 1; rc == -1 && i < RECORD_TRIES && errno != ENOENT; i++) {
         int sys = errno;
         loop_shield(w->loop);
         (void)!loop_pause(w->loop, USEC_PER_SEC, NULL);
         loop_unshield(w->loop);
         errno = sys;
-        rc = append(w, buf_view(&line));
+        rc = append(w, buf_view(&line), true);
     }
     return rc == 0 ? 0 : err_set_sys(err, errno, "cannot write '%s'", w->records);
 }

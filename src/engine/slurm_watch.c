@@ -96,17 +96,6 @@ static void take_record(struct slurm *s, struct str line)
     slurm_tell(s, it, fact);
 }
 
-static void take_ended(struct slurm *s, struct str line)
-{
-    struct slurm_task task;
-    struct slurm_word word;
-    if (!slurm_parse_ended(line, s->uid, &task, &word))
-        return;
-    struct slurm_item *it = item_of(s, &task);
-    if (it)
-        slurm_tell(s, it, (struct slurm_fact){.kind = SLURM_FACT_WORD, .word = &word});
-}
-
 /* ---- files ----------------------------------------------------------------------------------- */
 
 /* The place of the tail, since the array may move. */
@@ -128,6 +117,23 @@ static void read_record(struct slurm *s, const char *name)
         return;
     size_t i = tail_of(s, name);
     read_tail(s, &s->tails[i], take_record);
+}
+
+/* The host's own records are looked at first: a new file in a directory may be seen late where
+ * another machine has the disk, but not one that is asked for by its name. */
+static void take_ended(struct slurm *s, struct str line)
+{
+    struct slurm_task task;
+    struct slurm_word word;
+    if (!slurm_parse_ended(line, s->uid, &task, &word))
+        return;
+    struct slurm_item *it = item_of(s, &task);
+    if (!it)
+        return;
+    if (word.node[0])
+        read_record(s, word.node);
+    if (it->view.phase != SLURM_OVER)
+        slurm_tell(s, it, (struct slurm_fact){.kind = SLURM_FACT_WORD, .word = &word});
 }
 
 static void scan_records(struct slurm *s)

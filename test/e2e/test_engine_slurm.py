@@ -138,7 +138,7 @@ def test_two_hundred(tool):
 
 def test_statuses_and_signals(tool):
     rows = {1: ("exit 0", "exited", 0, 0), 2: ("exit 3", "exited", 3, 0), 3: ("exit 66", "exited", 66, 0),
-            4: ("kill -TERM $$", "signal", -1, 15), 5: ("kill -KILL $$", "signalled", -1, 9),
+            4: ("kill -TERM $$", "signal", -1, 15), 5: ("kill -KILL $$", "signal", -1, 9),
             6: ("kill -INT $$", "signal", -1, 2)}
     for number, (line, *_) in rows.items():
         tool.sh(number, line)
