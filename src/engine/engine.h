@@ -188,7 +188,8 @@ struct engine_slurm_options {
  * starves, and no more, so that what is submitted is chosen late.
  *
  * A program that something other than its own doing ended is ENGINE_LOST: a dead host, a cancelled
- * job, Slurm's own failure. One process at a time works on a directory. */
+ * job, Slurm's own failure. Should it live nevertheless, it is ended within seconds of its host
+ * seeing the directory. One process at a time works on a directory. */
 int engine_slurm_new(struct loop *loop, const struct engine_slurm_options *o,
                      const struct engine_events *events, struct engine **out,
                      struct err *err) MUST_CHECK;

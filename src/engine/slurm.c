@@ -55,8 +55,10 @@ static void note_end(struct slurm *s, struct slurm_item *it)
 {
     struct slurm_batch *b = it->batch;
     it->cancel_at = USEC_FOREVER;
+    if (b && it->view.result.end == ENGINE_LOST && it->view.started)
+        slurm_batch_give_up(s, it);
     if (b && --b->live == 0)
-        b->gone_at = slurm_now(s) + SLURM_SPEC_KEEP;
+        b->gone_at = slurm_now(s) + (it->lost ? SLURM_LOST_KEEP : SLURM_SPEC_KEEP);
     if (it->former)
         return;
     s->live--;

@@ -6,13 +6,12 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
-
-#define HOLD ".hold"
 
 /* ---- in memory ------------------------------------------------------------------------------- */
 
@@ -55,7 +54,7 @@ void slurm_batch_free(struct slurm *s, struct slurm_batch *b)
 
 static char *path_of(const struct slurm *s, const char *token, bool held)
 {
-    return mem_printf("%s/%s%s", s->specs, token, held ? HOLD : "");
+    return mem_printf("%s/%s%s", s->specs, token, held ? SLURM_HOLD : "");
 }
 
 static void move(const char *from, const char *to)
@@ -107,6 +106,21 @@ static void put_file(const struct slurm *s, const struct slurm_batch *b, struct 
         buf_add_str(out, buf_view(&b->items[i]->frame));
 }
 
+static char *lost_path(const struct slurm *s, const struct slurm_item *it)
+{
+    return mem_printf("%s/%s.%" PRIu32 "." SLURM_LOST, s->specs, it->batch->token, it->index);
+}
+
+void slurm_batch_give_up(struct slurm *s, struct slurm_item *it)
+{
+    AUTO_FREE char *path = lost_path(s, it);
+    int fd = open(path, O_WRONLY | O_CREAT | O_CLOEXEC | O_NOFOLLOW | O_NOCTTY, 0600);
+    if (fd < 0)
+        return; /* Slurm will end it too, when its host is back */
+    close(fd);
+    it->lost = true;
+}
+
 int slurm_batch_write(struct slurm *s, struct slurm_batch *b, struct err *err)
 {
     struct buf text = {.max = 2 * SLURM_SPEC_MAX};
@@ -128,6 +142,11 @@ void slurm_batches_clear(struct slurm *s, bool all)
             continue;
         AUTO_FREE char *path = path_of(s, b->token, b->held);
         (void)!unlink(path);
+        for (size_t k = 0; k < b->count; k++) {
+            AUTO_FREE char *lost = b->items[k]->lost ? lost_path(s, b->items[k]) : NULL;
+            if (lost)
+                (void)!unlink(lost);
+        }
         slurm_batch_free(s, b);
     }
 }
@@ -175,12 +194,12 @@ static struct slurm_item *former_item(struct slurm_batch *b, uint32_t index,
 static void load_one(struct slurm *s, const char *name)
 {
     struct str token = str_of(name);
-    bool held = str_ends(token, HOLD);
+    bool held = str_ends(token, SLURM_HOLD);
     struct slurm_spec spec;
     struct slurm_row row;
     AUTO_BUF struct buf rows = {.max = 1 << 20};
     if (held)
-        token.n -= strlen(HOLD);
+        token.n -= strlen(SLURM_HOLD);
     if (!slurm_is_token(token))
         return;
     AUTO_FREE char *text = str_dup(token), *path = path_of(s, text, held);

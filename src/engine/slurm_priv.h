@@ -15,8 +15,11 @@
  * In the engine's directory, which all hosts share:
  *
  *   specs/TOKEN     the programs of one job array; written before the array is submitted, gone when
- *                   nothing of it can run any more: a task whose file is gone runs nothing
+ *                   nothing of it can run any more: a task whose file is gone runs nothing, and a
+ *                   program whose file goes is ended
  *   specs/TOKEN.hold  the same, while it is in doubt whether Slurm has taken the array
+ *   specs/TOKEN.INDEX.lost  that task has been given up, and may have been started anew elsewhere:
+ *                   its wrapper, should it live, ends its program
  *   records/NODE    what the wrappers on one host tell, one line each, appended
  *
  * TOKEN is random, and the array's name in Slurm is flambe-TOKEN, so that whatever dies between,
@@ -32,6 +35,8 @@
 
 #define SLURM_TOKEN 16 /* characters, [0-9a-f] */
 #define SLURM_NAME "flambe-"
+#define SLURM_HOLD ".hold"
+#define SLURM_LOST "lost" /* the end of that file's name */
 #define SLURM_NODE_MAX 64
 #define SLURM_LIVE_MAX ((size_t)4096)         /* programs under way, in the queue or running */
 #define SLURM_ARRAY_MAX 1000                  /* tasks of one array, where Slurm takes more */
@@ -43,6 +48,7 @@
 #define SLURM_BACKOFF_MAX (10 * USEC_PER_SEC) /* between two tries while Slurm is silent */
 #define SLURM_REFUSALS_MAX 3                  /* of one array, by a Slurm that answers */
 #define SLURM_SPEC_KEEP (60 * USEC_PER_SEC)   /* after its last end, for a driver that dies now */
+#define SLURM_LOST_KEEP (10 * USEC_PER_MIN)   /* the same, where a program may still run */
 #define SLURM_CANCEL_AGAIN (5 * USEC_PER_SEC) /* a program that should be gone is ended again */
 #define SLURM_CANCEL_MAX ((size_t)400)        /* tasks named in one call */
 #define SLURM_FREE_MAX (20 * USEC_PER_SEC)    /* for all to end */
@@ -216,6 +222,7 @@ struct slurm_item {
     usec_t kill_at;   /* monotonic: the grace is over */
     usec_t cancel_at; /* monotonic: the next try to end it, or never */
     bool terminated;  /* it has been asked to end */
+    bool lost;        /* specs/TOKEN.INDEX.lost is there */
 };
 
 enum slurm_batch_state {
@@ -314,6 +321,8 @@ void slurm_batch_free(struct slurm *s, struct slurm_batch *b);
 /* Its spec gets out of the way of tasks that would begin, or comes back. */
 void slurm_batch_hold(struct slurm *s, struct slurm_batch *b, bool hold);
 void slurm_batch_rename(struct slurm *s, struct slurm_batch *b);
+/* Tells a wrapper that may still be at work that nobody waits for it any more. */
+void slurm_batch_give_up(struct slurm *s, struct slurm_item *it);
 int slurm_batch_write(struct slurm *s, struct slurm_batch *b, struct err *err) MUST_CHECK;
 /* What an earlier process left. */
 int slurm_batches_load(struct slurm *s, struct err *err) MUST_CHECK;

@@ -20,6 +20,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#define LOOK_EVERY (5 * USEC_PER_SEC) /* whether the engine has given it up */
 #define RECORD_TRIES 30 /* to write the end, one a second: a server may be on its way back */
 #define HOST_PREFIX_MAX 96
 
@@ -32,6 +33,11 @@ struct wrapper {
     struct engine_program program; /* views of `frame` */
     char host[SLURM_NODE_MAX];
     char *records; /* this host's file */
+    char *lost;    /* is there when the engine has given it up */
+    const char *path;
+    char *held;  /* the other name of `path` */
+    int missing; /* looks in a row that found neither */
+    struct timer *look;
     struct engine *engine;
     bool ended;
     struct engine_result result;
@@ -115,6 +121,9 @@ static int find_place(struct wrapper *w, const char *path, unsigned index, struc
     else if (gethostname(w->host, sizeof w->host - 1) == -1 || strchr(w->host, '/'))
         return err_set(err, ERR_INTERNAL, "this host has no name");
     /* DIRECTORY/specs/TOKEN */
+    w->path = path;
+    w->held = mem_printf("%s" SLURM_HOLD, path);
+    w->lost = mem_printf("%s.%u." SLURM_LOST, path, index);
     w->records = mem_printf("%.*s/../records/%s", (int)(name - path), path, w->host);
     return 0;
 }
@@ -214,6 +223,26 @@ static void on_kill(uv_signal_t *h, int number)
         engine_stop(w->engine, w->program.id, 0);
 }
 
+/* Nothing is known of a file of which the server does not tell. */
+static bool is_gone(const char *path)
+{
+    struct stat st;
+    return lstat(path, &st) == -1 && errno == ENOENT;
+}
+
+/* Slurm may have taken this host for dead, and the engine may have started the program anew: two of
+ * them must not write to one directory for long. */
+static void look(void *ctx)
+{
+    struct wrapper *w = ctx;
+    timer_stop(w->look);
+    w->look = timer_start(w->loop, LOOK_EVERY, look, w);
+    /* Between the two names it may be renamed, so one look is not enough. */
+    w->missing = is_gone(w->path) && is_gone(w->held) ? w->missing + 1 : 0;
+    if (w->missing > 1 || fs_exists(w->lost))
+        engine_stop(w->engine, w->program.id, 0);
+}
+
 /* What Slurm has given, as a list for the local engine. A host that has GPUs of which the program
  * got none hides them from it. */
 static bool list_gpus(const struct wrapper *w, struct strv *out)
@@ -273,7 +302,9 @@ static void run(struct wrapper *w)
     uv_signal_start(&kill_signal, on_kill, SIGUSR2);
     loop_catch_signals(w->loop, NULL, NULL);
     loop_on_signal(w->loop, on_signal, w);
+    w->look = timer_start(w->loop, LOOK_EVERY, look, w);
     (void)!loop_wait(w->loop, has_ended, w, USEC_FOREVER, NULL); /* nothing cancels it */
+    timer_stop(w->look);
     uv_close((uv_handle_t *)&kill_signal, NULL);
     (void)!loop_pause(w->loop, 0, NULL);
 }
@@ -295,5 +326,7 @@ int engine_slurm_trial(struct loop *loop, const char *spec, unsigned index, stru
     wire_program_done(&w.program);
     buf_wipe(&w.frame);
     free(w.records);
+    free(w.lost);
+    free(w.held);
     return status;
 }

@@ -133,9 +133,14 @@ class Lab:
         self.spawn("slurmctld", "slurmctld", "-D", "-f", f"{self.dir}/slurm.conf")
 
     def start_node(self, name):
-        # The shell is the namespace's first process: it waits for what is orphaned there.
+        # The shell is the namespace's first process: it waits for what is orphaned there, and lives on
+        # without slurmd.
         self.spawn(name, "unshare", "--pid", "--fork", "--kill-child", "--mount-proc", "sh", "-c",
-                   f"slurmd -D -N {name} -f {self.dir}/slurm.conf & wait")
+                   f"slurmd -D -N {name} -f {self.dir}/slurm.conf & while :; do wait; sleep 1; done")
+
+    def kill_slurmd(self, name):
+        """The daemon alone: what it has started on the node goes on, and nobody looks after it."""
+        subprocess.run(["pkill", "-KILL", "-f", f"^slurmd -D -N {name} -f {self.dir}/"], check=True)
 
     def run(self, *argv, check=True, seconds=60):
         return subprocess.run(list(map(str, argv)), env=self.env, capture_output=True, text=True,

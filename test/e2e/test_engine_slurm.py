@@ -313,6 +313,23 @@ def test_node_dies(lab, tool):
         lab.wait_idle()
 
 
+def test_slurmd_dies(lab, tool):
+    """Slurm gives the node up, and so the program: what lives of it ends, before it can meet the same
+    program started anew."""
+    tool.submit(1, "sleep", "4567")
+    host = tool.wait_started(1)[0]
+    alive = lambda: subprocess.run(["pgrep", "-f", "^sleep 4567"], capture_output=True).stdout
+    lab.kill_slurmd(host)
+    try:
+        assert alive()
+        assert tool.end_of(1, 60).how == "lost"
+        tool.wait(lambda: not alive(), 15)
+    finally:
+        lab.kill(host)
+        lab.start_node(host)
+        lab.wait_idle()
+
+
 def run_again_if_lost(tool, number, *argv):
     """As the driver does. A controller that has just come back may find a job that it has only just
     started missing on its node, and cancel it."""

@@ -233,6 +233,24 @@ static void no_description(void **state)
     assert_int_equal(wait_ended(1)->end, ENGINE_STOPPED);
 }
 
+/* Nobody waits for its end any more, and another attempt of it may run: it is not to go on. */
+static void given_up(void **state)
+{
+    (void)state;
+    struct engine_program p = program(1, SH("echo $$ >pid; exec sleep 100"));
+    submit(&p);
+    pid_t pid = wait_pid("pid");
+    wait_started(1);
+    engine_detach(engine);
+    AUTO_FREE char *specs = in_dir("engine/specs");
+    assert_int_equal(fs_remove_tree(specs, NULL), 0);
+    for (int i = 0; i < 600 && is_alive(pid); i++)
+        (void)!loop_pause(loop, 50 * USEC_PER_MSEC, NULL);
+    assert_false(is_alive(pid));
+    open_engine(0);
+    assert_false(engine_adopt(engine, 1));
+}
+
 static void gone_from_the_queue(void **state)
 {
     (void)state;
@@ -310,9 +328,9 @@ int main(int argc, char **argv)
         return 77; /* the tests of this room's own parts need no /proc */
 #define S(f) cmocka_unit_test_setup_teardown(f, begin_slurm, end_slurm)
     const struct CMUnitTest tests[] = {
-        S(ends),    S(arrays),    S(gpus),           S(refused),
-        S(stopped), S(no_record), S(no_description), S(gone_from_the_queue),
-        S(silent),  S(no_word),   S(adopted),
+        S(ends),     S(arrays),    S(gpus),           S(refused),
+        S(stopped),  S(no_record), S(no_description), S(gone_from_the_queue),
+        S(given_up), S(silent),    S(no_word),        S(adopted),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
