@@ -224,10 +224,22 @@ char *results_console(const struct results *r, int stage, const char *trial)
 /* ---- how it stands ----------------------------------------------------------------------------
  */
 
+static char *lock_path(const struct results *r)
+{
+    AUTO_FREE char *state = run_state_directory(r->directory);
+    return fs_join(state, RESULTS_LOCK);
+}
+
 int results_holder(const struct results *r, struct lock_holder *out, struct err *err)
 {
-    AUTO_FREE char *state = run_state_directory(r->directory), *path = fs_join(state, RESULTS_LOCK);
+    AUTO_FREE char *path = lock_path(r);
     return lock_holder(path, out, err);
+}
+
+int results_signal(const struct results *r, pid_t pid, int number, struct err *err)
+{
+    AUTO_FREE char *path = lock_path(r);
+    return lock_signal(path, pid, number, err);
 }
 
 int results_state(const struct results *r, struct results_state *out, struct err *err)
@@ -338,10 +350,4 @@ void number_short(double value, struct buf *out)
         buf_adds(out, word);
     else
         buf_addf(out, "%.6g", value);
-}
-
-json_t *number_json(double value)
-{
-    const char *word = unusual(value);
-    return word ? json_string(word) : json_real(value);
 }

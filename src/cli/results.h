@@ -46,6 +46,8 @@ struct results_state {
 int results_state(const struct results *r, struct results_state *out, struct err *err) MUST_CHECK;
 /* Who is at work in the directory. */
 int results_holder(const struct results *r, struct lock_holder *out, struct err *err) MUST_CHECK;
+/* Signals `pid` if that is the one, and nobody else: see lock_signal(). */
+int results_signal(const struct results *r, pid_t pid, int number, struct err *err) MUST_CHECK;
 
 /* One stage in numbers. */
 struct results_counts {
@@ -72,7 +74,5 @@ int results_json(const struct results *r, const struct results_state *state, jso
 void number_text(double value, struct buf *out);
 /* The same for people: 6 digits. */
 void number_short(double value, struct buf *out);
-/* As JSON: what JSON has no number for is a string, "NaN", "Infinity" or "-Infinity". */
-json_t *number_json(double value);
 
 #endif

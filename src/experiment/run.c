@@ -1,9 +1,10 @@
 /* See run.h. */
 #include "experiment/run.h"
 #include "base/mem.h"
+#include "base/number.h"
+#include "base/url.h"
 #include "experiment/provenance.h"
 #include "experiment/replace.h"
-#include "experiment/value.h"
 #include "os/fs.h"
 #include <errno.h>
 #include <stdlib.h>
@@ -102,11 +103,19 @@ static int move_retired(struct run *r, struct err *err)
     if (!stages || !*stages || !generation)
         return 0;
     struct str rest = str_of(stages);
-    while (rest.p) {
+    int64_t number;
+    bool good = str_to_i64(str_of(generation), 1, INT64_MAX, &number);
+    while (good && rest.p) {
         AUTO_FREE char *stage = str_dup(str_cut(&rest, '\n'));
-        if (*stage && move_stage(r, generation, stage, err) == -1)
+        good = !*stage || store_is_name(stage);
+        if (good && *stage && move_stage(r, generation, stage, err) == -1)
             return -1;
     }
+    if (!good) /* somebody else's: they would lead elsewhere */
+        return err_set(err, ERR_PARSE,
+                       "the state of '%s' was not written by flambe (it names directories that "
+                       "cannot be): begin anew with '--force', which removes these results",
+                       r->directory);
     if (store_set(r->store, "retiring", "", err) == -1)
         return -1;
     return store_sync(r->store, err);
@@ -144,13 +153,22 @@ static int exists(const struct run *r, const char *what, struct err *err)
     return err_set(err, ERR_EXISTS, "%s: '%s' has its results", what, r->directory);
 }
 
+/* The file's text without passwords and tokens, of which nothing is kept. */
+static char *mask(struct str file)
+{
+    struct buf out = {0};
+    url_mask(file, &out);
+    return buf_take(&out);
+}
+
 /* What to do beside results that are there. */
 static int meet(struct run *r, const struct run_options *o, struct err *err)
 {
     AUTO_FREE char *file = store_get(r->store, "file");
     AUTO_FREE char *state = store_get(r->store, STORE_STATE);
     AUTO_FREE char *seed = store_get(r->store, "seed");
-    bool same = file && str_eq(str_of(file), o->file);
+    AUTO_FREE char *masked = mask(o->file);
+    bool same = file && strcmp(file, masked) == 0;
     bool finished = state && strcmp(state, run_state_name(RUN_FINISHED)) == 0;
     r->seed = seed ? strtoull(seed, NULL, 10) : o->seed;
     if (move_retired(r, err) == -1)
@@ -266,7 +284,7 @@ int run_open(struct loop *loop, const struct run_options *o, struct run *out, st
     r.directory = realpath(path, NULL);
     if (!r.directory)
         return err_set_sys(err, errno, "cannot use '%s'", path);
-    AUTO_FREE char *text = mem_dup_n(o->file.p, o->file.n);
+    AUTO_FREE char *text = mask(o->file);
     int rc = place_state(&r, o->state, err);
     if (rc == 0)
         rc = take_lock(loop, &r, err);
@@ -369,7 +387,7 @@ static void write_drawn(const struct choice *c, struct buf *out)
         if (c->whole)
             buf_addf(out, "%lld", (long long)c->numbers[i].integer);
         else
-            value_float(c->numbers[i].real, out);
+            number_write(c->numbers[i].real, out);
     }
     buf_addc(out, ']');
 }
@@ -458,6 +476,10 @@ int run_write_resolved(const struct run *r, const struct experiment *e, struct s
     }
     buf_add(&out, text.p + at, text.n - at);
     free(edits.items);
+    AUTO_BUF struct buf masked = {0};
+    if (url_has_secret(buf_view(&out)))
+        buf_adds(&masked, "# '" URL_MASK "' stands for passwords and tokens in URLs.\n");
+    url_mask(buf_view(&out), &masked);
     AUTO_FREE char *path = fs_join(r->directory, RUN_RESOLVED_FILE);
-    return fs_write_atomic(path, 0666, buf_view(&out), err);
+    return fs_write_atomic(path, 0666, buf_view(&masked), err);
 }

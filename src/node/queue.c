@@ -318,7 +318,7 @@ int queue_finish(const struct queue *q, const struct queue_item *item, enum queu
         "{s:o, s:{s:s, s:i, s:s?, s:I, s:I, s:i, s:s?}}", "entry", entry_json(q, item), "outcome",
         "state", queue_outcome_name(outcome), "exit", exit_status, "reason", said, "began",
         (json_int_t)(item->turn.began / USEC_PER_SEC), "ended", (json_int_t)(wall / USEC_PER_SEC),
-        "deaths", item->turn.death_count, "by", item->asked_by);
+        "deaths", item->turn.death_count, "asked_by", item->asked_by);
     /* The secrets first: they are not to outlive the run. */
     if (remove_secrets(q, item, err) == -1)
         return -1;
