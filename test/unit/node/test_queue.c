@@ -20,6 +20,7 @@
 static char dir[64];
 static struct loop *loop;
 static struct lock *lock;
+static usec_t finished = NOW;
 
 static int setup(void **state)
 {
@@ -106,7 +107,7 @@ static void finish_first(enum queue_outcome outcome, const char *reason)
     struct err err = {0};
     read_queue(&q);
     assert_true(q.count > 0);
-    if (queue_finish(&q, &q.items[0], outcome, 3, reason, NOW, &err) == -1)
+    if (queue_finish(&q, &q.items[0], outcome, 3, reason, ++finished, &err) == -1)
         fail_msg("%s", err.msg);
     queue_done(&q);
 }
