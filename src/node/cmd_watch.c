@@ -69,6 +69,7 @@ static void make_env(const struct service *s, struct strv *env)
     const char *lang = getenv("LANG");
     login_env(&s->config.login, env);
     strv_add(env, "PATH=" PATHS);
+    strv_take(env, mem_printf(KEEPER_PARENT "=%ld", (long)getpid()));
     strv_take(env, mem_printf("LANG=%s", lang && *lang ? lang : "C.UTF-8"));
     strv_take(env, NULL);
     env->count--; /* the NULL stands behind the list */

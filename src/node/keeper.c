@@ -9,11 +9,14 @@
 #include "node/worker.h"
 #include "os/fs.h"
 #include "os/lock.h"
-#include <errno.h>
+#include <limits.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/prctl.h>
+#include <unistd.h>
 
+#define KEEPER_LOCK "keeper"
 #define LOOK_EVERY USEC_PER_MIN /* where the kernel tells of changes */
 #define LOOK_OFTEN USEC_PER_SEC /* where it does not, and for processes that are not ours */
 #define BETWEEN_SIGNALS (300 * USEC_PER_MSEC)
@@ -376,12 +379,47 @@ static void closed(uv_handle_t *h)
     h->data = NULL;
 }
 
+/* Where root's part of the service dies, this one ends, so that the next one's keeper begins. */
+static void stay_with_parent(struct keeper *k)
+{
+    const char *word = getenv(KEEPER_PARENT);
+    int64_t parent;
+    if (!word || !str_to_i64(str_of(word), 1, INT_MAX, &parent))
+        return;
+    if (prctl(PR_SET_PDEATHSIG, SIGTERM) == -1 || getppid() != (pid_t)parent)
+        k->quitting = true;
+    unsetenv(KEEPER_PARENT); /* the trials are not to see it */
+}
+
+/* One keeper at a time: an earlier one may still be ending. */
+static int be_only(struct keeper *k, struct lock **out, struct err *err)
+{
+    AUTO_FREE char *path = fs_join(k->directory, KEEPER_LOCK);
+    struct err why = {0};
+    if (fs_mkdirs(k->directory, 0700, err) == -1)
+        return -1;
+    for (bool said = false; !k->quitting; said = true) {
+        if (lock_take(path, out, &why) == 0)
+            return 0;
+        if (why.code != ERR_CONFLICT)
+            return err_copy(err, &why);
+        if (!said)
+            say(k, "waiting for the queue's keeper that is there: %s", why.msg);
+        wait_for(k, quits, LOOK_OFTEN);
+    }
+    return 0;
+}
+
 int keeper_run(struct cli *cli, const char *directory, struct err *err)
 {
     struct keeper k = {.cli = cli, .directory = directory, .loop = loop_new()};
     loop_catch_signals(k.loop, NULL, NULL);
     loop_on_signal(k.loop, on_signal, &k);
-    int rc = clean(&k, err);
+    struct lock *only = NULL;
+    stay_with_parent(&k);
+    int rc = be_only(&k, &only, err);
+    if (rc == 0 && only)
+        rc = clean(&k, err);
     uv_fs_event_init(loop_uv(k.loop), &k.events);
     k.events.data = &k;
     k.told = uv_fs_event_start(&k.events, on_change, directory, 0) == 0;
@@ -395,6 +433,7 @@ int keeper_run(struct cli *cli, const char *directory, struct err *err)
     forget(&k);
     uv_close((uv_handle_t *)&k.events, closed);
     wait_for(&k, is_closed, USEC_FOREVER);
+    lock_release(only);
     loop_free(k.loop);
     return rc;
 }

@@ -5,6 +5,8 @@
 
 #include "cli/cli.h"
 
+#define KEEPER_PARENT "FLAMBE_KEEPER_PARENT" /* the pid with which the keeper is to end */
+
 /* Returns at SIGTERM or SIGINT, with 0: the entry whose turn it is keeps it, and what its run has
  * done is kept. Its process is killed for that; a kill loses nothing (experiment/store.h), and what
  * runs elsewhere, as under Slurm, goes on. */

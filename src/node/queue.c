@@ -314,11 +314,12 @@ int queue_finish(const struct queue *q, const struct queue_item *item, enum queu
     size_t bad = 0;
     if (said && !str_is_utf8(str_of(said), &bad))
         said[bad] = '\0';
-    json_auto_t *over = json_pack(
-        "{s:o, s:{s:s, s:i, s:s?, s:I, s:I, s:i, s:s?}}", "entry", entry_json(q, item), "outcome",
-        "state", queue_outcome_name(outcome), "exit", exit_status, "reason", said, "began",
-        (json_int_t)(item->turn.began / USEC_PER_SEC), "ended", (json_int_t)(wall / USEC_PER_SEC),
-        "deaths", item->turn.death_count, "by", item->asked_by);
+    json_auto_t *over = json_pack("{s:o, s:{s:s, s:i, s:s?, s:I, s:I, s:I, s:i, s:s?}}", "entry",
+                                  entry_json(q, item), "outcome", "state",
+                                  queue_outcome_name(outcome), "exit", exit_status, "reason", said,
+                                  "began", (json_int_t)(item->turn.began / USEC_PER_SEC), "ended",
+                                  (json_int_t)(wall / USEC_PER_SEC), "ended_usec", (json_int_t)wall,
+                                  "deaths", item->turn.death_count, "asked_by", item->asked_by);
     /* The secrets first: they are not to outlive the run. */
     if (remove_secrets(q, item, err) == -1)
         return -1;
@@ -393,33 +394,60 @@ json_t *queue_item_json(const struct queue_item *item)
                      item->asked ? queue_outcome_name(item->ask) : NULL, "damage", item->damage);
 }
 
+static json_t *read_outcome(const char *directory, const char *id)
+{
+    AUTO_FREE char *path = done_path(directory, id);
+    AUTO_BUF struct buf text = {0};
+    json_auto_t *over = NULL;
+    bool ahead;
+    uint64_t number;
+    struct str name = {0};
+    if (!queue_read_id(str_of(id), &ahead, &number, &name) ||
+        fs_read(path, 2 * ENTRY_BYTES_MAX, &text, NULL) == -1 ||
+        json_parse(buf_view(&text), 2 * ENTRY_BYTES_MAX, &over, NULL) == -1)
+        return NULL;
+    json_t *entry = json_object_get(over, "entry");
+    json_t *row = json_pack("{s:s, s:o, s:O?, s:O?, s:O?}", "id", id, "name",
+                            json_stringn(name.p, name.n), "by", json_object_get(entry, "by"),
+                            "save_path", json_object_get(entry, "save_path"), "submitted",
+                            json_object_get(entry, "submitted"));
+    json_object_update(row, json_object_get(over, "outcome"));
+    return row;
+}
+
+static int latest_first(const void *a, const void *b)
+{
+    json_t *const *x = a, *const *y = b;
+    json_int_t s = json_integer_value(json_object_get(*x, "ended_usec"));
+    json_int_t t = json_integer_value(json_object_get(*y, "ended_usec"));
+    return (s < t) - (s > t);
+}
+
 int queue_outcomes(const char *directory, const char *name, size_t max, json_t **out,
                    struct err *err)
 {
     AUTO_STRV struct strv ids = {0};
     if (list_done(directory, &ids, err) == -1)
         return -1;
-    json_t *all = json_array();
-    for (size_t i = ids.count; i-- > 0 && json_array_size(all) < max;) {
-        AUTO_FREE char *path = done_path(directory, ids.items[i]);
-        AUTO_BUF struct buf text = {0};
-        json_t *over = NULL;
-        bool ahead;
-        uint64_t number;
-        struct str of = {0};
-        (void)queue_read_id(str_of(ids.items[i]), &ahead, &number, &of);
-        if ((name && !str_is(of, name)) || fs_read(path, 2 * ENTRY_BYTES_MAX, &text, NULL) == -1 ||
-            json_parse(buf_view(&text), 2 * ENTRY_BYTES_MAX, &over, NULL) == -1)
-            continue;
-        json_t *entry = json_object_get(over, "entry");
-        json_t *row = json_pack("{s:s, s:o, s:O?, s:O?, s:O?}", "id", ids.items[i], "name",
-                                json_stringn(of.p, of.n), "by", json_object_get(entry, "by"),
-                                "save_path", json_object_get(entry, "save_path"), "submitted",
-                                json_object_get(entry, "submitted"));
-        json_object_update(row, json_object_get(over, "outcome"));
-        json_array_append_new(all, row);
-        json_decref(over);
+    json_t **rows = mem_array(ids.count + 1, sizeof *rows);
+    size_t count = 0;
+    for (size_t i = 0; i < ids.count; i++) {
+        json_t *row = read_outcome(directory, ids.items[i]);
+        const char *of = json_text(row, "name");
+        if (of && (!name || strcmp(of, name) == 0))
+            rows[count++] = row;
+        else
+            json_decref(row);
     }
+    if (count)
+        qsort(rows, count, sizeof *rows, latest_first);
+    json_t *all = json_array();
+    for (size_t i = 0; i < count; i++) {
+        if (i < max)
+            json_array_append(all, rows[i]);
+        json_decref(rows[i]);
+    }
+    free(rows);
     *out = all;
     return 0;
 }

@@ -5,6 +5,7 @@
  *   TURN-NAME.ask        somebody wants it to end: "removed" or "replaced"
  *   done/TURN-NAME.json  {"entry", "outcome"} of one that is over; the last QUEUE_DONE_MAX
  *   lock                 held while entries come, go, or get their turn
+ *   keeper               held by the process that carries them out
  *
  * TURN is "0-" (ahead of all that wait) or "1-", and a number that rises. Every step is one file
  * that appears whole or goes, so that whatever dies between two steps leaves a queue: an entry that
