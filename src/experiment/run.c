@@ -142,7 +142,8 @@ static int retire(struct run *r, struct err *err)
 
 static int exists(const struct run *r, const char *what, struct err *err)
 {
-    return err_set(err, ERR_EXISTS, "%s: '%s' has its results", what, r->directory);
+    AUTO_FREE char *place = fs_shown(r->directory);
+    return err_set(err, ERR_EXISTS, "%s: '%s' has its results", what, place);
 }
 
 /* The file's text without passwords and tokens, of which nothing is kept. */

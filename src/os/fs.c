@@ -216,6 +216,36 @@ char *fs_relative_to(const char *base, const char *path)
     return mem_printf("%.*s/%s", (int)(slash - base), base, path);
 }
 
+/* How many bytes of both are the same whole parts, with no '/' at their end. */
+static size_t same_parts(const char *a, const char *b)
+{
+    size_t same = 0, i = 0;
+    for (;; i++) {
+        bool ends = (a[i] == '/' || !a[i]) && (b[i] == '/' || !b[i]);
+        if (ends)
+            same = i;
+        if (!a[i] || a[i] != b[i])
+            return same;
+    }
+}
+
+char *fs_shown(const char *path)
+{
+    AUTO_FREE char *here = path[0] == '/' ? getcwd(NULL, 0) : NULL;
+    if (!here || strcmp(here, "/") == 0)
+        return mem_dup(path);
+    size_t same = same_parts(here, path);
+    AUTO_BUF struct buf out = {0};
+    for (const char *p = here + same; *p; p++)
+        buf_adds(&out, *p != '/' ? "" : out.len ? "/.." : "..");
+    const char *rest = path + same + (path[same] == '/');
+    if (*rest)
+        buf_addf(&out, "%s%s", out.len ? "/" : "", rest);
+    if (out.len == 0)
+        buf_adds(&out, ".");
+    return out.len < strlen(path) ? buf_take(&out) : mem_dup(path);
+}
+
 static char *xdg_dir(const char *variable, const char *below_home)
 {
     const char *value = getenv(variable);
