@@ -1,5 +1,6 @@
 /* See child_env.h. */
 #include "experiment/child_env.h"
+#include "base/port.h"
 #include <string.h>
 #include <unistd.h>
 

@@ -2,6 +2,7 @@
 #include "os/fs.h"
 #include "base/digest.h"
 #include "base/mem.h"
+#include "base/port.h"
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
@@ -44,7 +45,7 @@ int fs_read(const char *path, size_t max, struct buf *out, struct err *err)
             return err_set(err, ERR_LIMIT, "'%s' is longer than the %zu bytes allowed", path, max);
         }
     }
-    explicit_bzero(block, sizeof block);
+    port_wipe(block, sizeof block);
     buf_add(out, buf_text(&text), text.len);
     buf_wipe(&text);
     return 0;
