@@ -8,6 +8,7 @@
 #include "cli/commands.h"
 #include "cli/help.h"
 #include "cli/text.h"
+#include "os/core.h"
 #include "os/fs.h"
 #include <errno.h>
 #include <signal.h>
@@ -219,11 +220,7 @@ static int run(struct cli *cli, struct err *err)
 int cli_main(int argc, char **argv)
 {
     /* Credentials and keys live in memory: a crash leaves no copy of them on the disk. */
-    struct rlimit core = {0};
-    if (getrlimit(RLIMIT_CORE, &core) == 0) {
-        core.rlim_cur = 0;
-        (void)setrlimit(RLIMIT_CORE, &core);
-    }
+    core_forbid();
     signal(SIGPIPE, SIG_IGN); /* a closed pipe is an error of write(2), reported below */
 
     struct cli cli = {

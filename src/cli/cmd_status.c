@@ -1,5 +1,6 @@
 /* flambe status: one cluster's hosts, or all your clusters in the region; or how an experiment on
  * this machine stands. */
+#include "base/json.h"
 #include "base/mem.h"
 #include "cli/commands.h"
 #include "cli/hosttable.h"
@@ -50,7 +51,7 @@ static int one(struct session *s, const char *word, struct err *err)
     if (rc == 0 && s->cli->json) {
         json_t *value = cluster_json(t.name, t.creator, region, &hosts);
         if (usd >= 0)
-            json_object_set_new(value, "usd_per_hour", json_real(usd));
+            json_object_set_new(value, "usd_per_hour", json_rounded(usd));
         output_json(&s->cli->out, value);
     } else if (rc == 0) {
         show_hosts(s->cli, t.name, t.creator, region, &hosts, usd);

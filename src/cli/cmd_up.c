@@ -1,4 +1,5 @@
 /* flambe FILE, flambe up FILE: makes the cluster, or what is missing of it. */
+#include "base/json.h"
 #include "base/mem.h"
 #include "cli/commands.h"
 #include "cli/hosttable.h"
@@ -102,7 +103,7 @@ static void say_json(struct up *u, const struct cluster_hosts *hosts, const stru
         u->planned.spec.creator, "region", aws_region(u->planned.session.cluster.aws), "ready",
         why == NULL, "took_s", (double)took / (double)USEC_PER_SEC, "hosts", hosts_json(hosts));
     if (usd >= 0)
-        json_object_set_new(value, "usd_per_hour", json_real(usd));
+        json_object_set_new(value, "usd_per_hour", json_rounded(usd));
     if (why)
         json_object_set_new(value, "error", cli_error_json(why));
     output_json(&u->cli->out, value);

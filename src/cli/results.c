@@ -351,9 +351,3 @@ void number_short(double value, struct buf *out)
     else
         buf_addf(out, "%.6g", value);
 }
-
-json_t *number_json(double value)
-{
-    const char *word = unusual(value);
-    return word ? json_string(word) : json_real(value);
-}

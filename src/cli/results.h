@@ -74,7 +74,5 @@ int results_json(const struct results *r, const struct results_state *state, jso
 void number_text(double value, struct buf *out);
 /* The same for people: 6 digits. */
 void number_short(double value, struct buf *out);
-/* As JSON: what JSON has no number for is a string, "NaN", "Infinity" or "-Infinity". */
-json_t *number_json(double value);
 
 #endif

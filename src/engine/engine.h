@@ -14,7 +14,8 @@
 /* What is to be started. All of it is copied. */
 struct engine_program {
     uint64_t id;             /* the caller's; no two under way share one */
-    const char *const *argv; /* NULL-terminated; argv[0] is a path, or found in env's PATH */
+    const char *const *argv; /* NULL-terminated; argv[0] is a path, or found in env's PATH; or "",
+                              * where there is nothing to start: argv[1], if any, says why */
     const char *const *env;  /* "NAME=value", NULL-terminated: the whole environment, to which an
                               * engine adds what shows the program its GPUs and CPUs */
     const char *directory;   /* in which it starts */
@@ -74,6 +75,8 @@ struct engine_ops {
     /* How many more programs that ask for so much may be submitted now; submit() refuses the next
      * (ERR_LIMIT). */
     size_t (*room)(const struct engine *e, int cpus, int gpus);
+    /* Errors are the engine's or the caller's; what is wrong with the program itself is reported as
+     * its end, ENGINE_NOT_STARTED. */
     int (*submit)(struct engine *e, const struct engine_program *p, struct err *err) MUST_CHECK;
     /* Asks all processes of the program to end (SIGTERM), and ends them (SIGKILL) when `grace` has
      * passed. Reported by ended(), as ENGINE_STOPPED unless it ended by itself before. An unknown

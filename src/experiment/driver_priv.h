@@ -97,7 +97,6 @@ struct running {
     usec_t begun; /* monotonic */
     bool early;   /* is being stopped by a scheduler */
     bool whole;   /* because it has come to the scheduler's max_t: a success */
-    bool damaged;
     double clock; /* the last value of the scheduler's time_attr */
     bool has_clock;
     struct running *next;

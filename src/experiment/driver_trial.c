@@ -64,6 +64,9 @@ static struct running *add_running(struct stage_run *s, struct store_trial *t)
     r->directory = trial_directory(d, s, r->t.name);
     r->reader = metrics_reader_new(r->directory, TRIAL_EVENTS_FILE,
                                    s->stage->metrics ? s->stage->metrics : METRICS_FILE);
+    metrics_reader_keep(r->reader, s->stage->objective.metric);
+    metrics_reader_keep(r->reader, s->stage->scheduler.time_attr);
+    metrics_reader_keep(r->reader, s->watched);
     r->begun = driver_now(d);
     r->next = d->running;
     d->running = r;

@@ -60,18 +60,10 @@ static void on_point(void *ctx, struct str tag, int64_t step, usec_t wall, doubl
 {
     struct watch *w = ctx;
     struct stage_run *s = w->r->stage;
-    struct err why = {0};
     if (w->failed)
         return;
-    if (store_add_point(w->d->o.store, w->r->t.id, tag, step, wall, value, &why) == -1) {
-        if (why.code == ERR_LIMIT && !w->r->damaged) {
-            w->r->damaged = true;
-            if (!w->r->t.warning)
-                w->r->t.warning = mem_dup(why.msg);
-        } else if (why.code != ERR_LIMIT) {
-            w->failed = true;
-            err_copy(w->err, &why);
-        }
+    if (store_add_point(w->d->o.store, w->r->t.id, tag, step, wall, value, w->err) == -1) {
+        w->failed = true;
         return;
     }
     w->d->unsynced = true;

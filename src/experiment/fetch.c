@@ -98,9 +98,10 @@ static int write_record(const struct place *p, const char *url, const struct fet
                         struct err *err)
 {
     AUTO_BUF struct buf text = {0};
-    json_auto_t *record = json_pack("{s:s, s:s?, s:I, s:s, s:b}", "url", url, "etag",
-                                    f ? f->etag : NULL, "size", f ? (json_int_t)f->size : 0, "file",
-                                    strrchr(p->file, '/') + 1, "whole", f != NULL);
+    json_auto_t *record =
+        json_pack("{s:o, s:o, s:I, s:o, s:b}", "url", json_lossy(url), "etag",
+                  json_lossy(f ? f->etag : NULL), "size", f ? (json_int_t)f->size : 0, "file",
+                  json_lossy(strrchr(p->file, '/') + 1), "whole", f != NULL);
     json_write(record, true, &text);
     return fs_write_atomic(p->record, 0666, buf_view(&text), err);
 }
@@ -192,8 +193,13 @@ int resources_fetch(const struct experiment *e, const char *directory,
     AUTO_STRV struct strv found = {0};
     for (size_t i = 0; i < e->resource_count; i++) {
         const struct resource *r = &e->resources[i];
-        int rc = r->kind == RESOURCE_LOCAL ? local_path(r, &found, err)
-                                           : fetch_one(r, directory, fetcher, watch, &found, err);
+        int rc = 0;
+        if (r->kind == RESOURCE_CLUSTER)
+            strv_add(&found, r->location);
+        else if (r->kind == RESOURCE_LOCAL)
+            rc = local_path(r, &found, err);
+        else
+            rc = fetch_one(r, directory, fetcher, watch, &found, err);
         if (rc == -1)
             return err_wrap(err, "the resource '%s'", r->name);
     }

@@ -40,9 +40,10 @@ struct fetch_watch {
     void *ctx;
 };
 
-/* Adds to `paths` the absolute path of each of e->resources, in their order. `watch` may be NULL.
- * The errors are the fetcher's, without the URL's secrets, wrapped with the resource's name;
- * ERR_NOT_FOUND for a local one that is gone. */
+/* Adds to `paths` the absolute path of each of e->resources, in their order, as of this machine;
+ * of a `!cluster` one, which is looked at nowhere here, as of the hosts. `watch` may be NULL.
+ * The errors are the fetcher's, without the URL's
+ * secrets, wrapped with the resource's name; ERR_NOT_FOUND for a local one that is gone. */
 int resources_fetch(const struct experiment *e, const char *directory,
                     const struct fetcher *fetcher, const struct fetch_watch *watch,
                     struct strv *paths, struct err *err) MUST_CHECK;

@@ -58,8 +58,10 @@ struct metrics_reader {
     struct source **sources; /* by path */
     size_t source_count, source_cap;
     struct strtab *known; /* path to folder or source; a folder's with a slash behind */
+    struct strv kept;     /* tags that there is room for */
+    struct strtab *tags;  /* those, and all that came; values mean nothing */
     struct lines lines;
-    bool told_files, told_folders, told_entries, told_names, told_tags;
+    bool told_many, told_files, told_folders, told_entries, told_names, told_tags;
 };
 
 /* ---- what is told ------------------------------------------------------------------------- */
@@ -96,6 +98,25 @@ static const char *name_of(const struct telling *t)
     return t->source ? t->source->path : t->r->lines.path;
 }
 
+static bool has_room(struct metrics_reader *r, struct str tag)
+{
+    if (strtab_get(r->tags, tag))
+        return true;
+    if (strtab_count(r->tags) >= METRICS_TAGS_MAX)
+        return false;
+    (void)strtab_put(r->tags, tag, r);
+    return true;
+}
+
+void metrics_reader_keep(struct metrics_reader *r, const char *tag)
+{
+    if (!tag || strtab_get(r->tags, str_of(tag)))
+        return;
+    (void)strtab_put(r->tags, str_of(tag), r);
+    strv_add(&r->kept, tag);
+    jsonlines_keep(r->lines.reader, tag);
+}
+
 static void tell_point(void *ctx, struct str tag, int64_t step, usec_t wall, double value)
 {
     struct telling *t = ctx;
@@ -110,6 +131,9 @@ static void tell_point(void *ctx, struct str tag, int64_t step, usec_t wall, dou
     else if (tag.n > METRICS_TAG_MAX)
         damage_once(&t->r->told_tags, t->sink, name_of(t),
                     "a metric whose name is longer than 256 bytes is left out");
+    else if (!has_room(t->r, tag))
+        damage_once(&t->r->told_many, t->sink, name_of(t),
+                    "more different metrics than the 10000 allowed; the others are left out");
     else {
         if (!t->source && t->sink->line)
             t->sink->line(t->sink->ctx, tag, step, wall, value);
@@ -171,6 +195,7 @@ struct metrics_reader *metrics_reader_new(const char *directory, const char *own
     r->directory = mem_dup(directory);
     r->own = mem_dup(own);
     r->known = strtab_new();
+    r->tags = strtab_new();
     r->lines.path = mem_dup(lines);
     r->lines.reader = jsonlines_new(lines);
     add_folder(r, mem_dup(""), 0);
@@ -188,6 +213,8 @@ void metrics_reader_free(struct metrics_reader *r)
     free(r->folders);
     free(r->sources);
     strtab_free(r->known);
+    strtab_free(r->tags);
+    strv_done(&r->kept);
     jsonlines_free(r->lines.reader);
     free(r->lines.path);
     free(r->directory);
@@ -437,10 +464,12 @@ static bool read_events(struct telling *t, struct source *s)
     return true;
 }
 
-static void restart_lines(struct lines *l)
+static void restart_lines(const struct metrics_reader *r, struct lines *l)
 {
     jsonlines_free(l->reader);
     l->reader = jsonlines_new(l->path);
+    for (size_t i = 0; i < r->kept.count; i++)
+        jsonlines_keep(l->reader, r->kept.items[i]);
     l->offset = 0;
     l->seen = (struct seen){0};
 }
@@ -451,11 +480,11 @@ static void read_lines(struct telling *t, struct lines *l, bool final)
     const struct metrics_sink sink = {tell_point, NULL, tell_damage, t};
     int fd = open_changed(t, &l->seen, final, &l->told, &st);
     if (fd == GONE && l->seen.inode)
-        restart_lines(l);
+        restart_lines(t->r, l);
     if (fd < 0)
         return;
     if (!is_same_file(&l->seen, &st) || st.st_size < l->seen.size)
-        restart_lines(l);
+        restart_lines(t->r, l);
     for (bool end = false; !end;) {
         ssize_t n = read_chunk(t, fd, l->offset, &l->told);
         if (n < 0)

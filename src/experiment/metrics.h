@@ -21,6 +21,7 @@
 #define METRICS_FOLDERS_MAX 1000
 #define METRICS_ENTRIES_MAX 100000 /* looked at in one folder */
 #define METRICS_TAG_MAX 256        /* bytes; a longer tag is damage */
+#define METRICS_TAGS_MAX 10000     /* different ones of one trial; more are damage */
 
 struct metrics_sink {
     /* One number. Points of a tag come with rising steps, except where the program began again: a
@@ -44,6 +45,8 @@ struct metrics_reader;
  * JSON lines file, relative to the directory. Both are copied. Nothing needs to exist yet. */
 struct metrics_reader *metrics_reader_new(const char *directory, const char *own,
                                           const char *lines);
+/* There is room for this tag (NULL: none), whatever else the trial reports. To be said first. */
+void metrics_reader_keep(struct metrics_reader *r, const char *tag);
 void metrics_reader_free(struct metrics_reader *r);
 /* Reads what has come since the last time. `final`: the program has ended, so that a last line
  * without a new line counts. Cheap where nothing changed: one lstat(2) for each folder and file. A

@@ -1,10 +1,10 @@
 /* See run.h. */
 #include "experiment/run.h"
 #include "base/mem.h"
+#include "base/number.h"
 #include "base/url.h"
 #include "experiment/provenance.h"
 #include "experiment/replace.h"
-#include "experiment/value.h"
 #include "os/fs.h"
 #include <errno.h>
 #include <stdlib.h>
@@ -103,11 +103,19 @@ static int move_retired(struct run *r, struct err *err)
     if (!stages || !*stages || !generation)
         return 0;
     struct str rest = str_of(stages);
-    while (rest.p) {
+    int64_t number;
+    bool good = str_to_i64(str_of(generation), 1, INT64_MAX, &number);
+    while (good && rest.p) {
         AUTO_FREE char *stage = str_dup(str_cut(&rest, '\n'));
-        if (*stage && move_stage(r, generation, stage, err) == -1)
+        good = !*stage || store_is_name(stage);
+        if (good && *stage && move_stage(r, generation, stage, err) == -1)
             return -1;
     }
+    if (!good) /* somebody else's: they would lead elsewhere */
+        return err_set(err, ERR_PARSE,
+                       "the state of '%s' was not written by flambe (it names directories that "
+                       "cannot be): begin anew with '--force', which removes these results",
+                       r->directory);
     if (store_set(r->store, "retiring", "", err) == -1)
         return -1;
     return store_sync(r->store, err);
@@ -380,7 +388,7 @@ static void write_drawn(const struct choice *c, struct buf *out)
         if (c->whole)
             buf_addf(out, "%lld", (long long)c->numbers[i].integer);
         else
-            value_float(c->numbers[i].real, out);
+            number_write(c->numbers[i].real, out);
     }
     buf_addc(out, ']');
 }

@@ -6,6 +6,7 @@ import os
 import pathlib
 import resource
 import signal
+import sqlite3
 import subprocess
 import sys
 import textwrap
@@ -222,6 +223,17 @@ def test_a_damaged_state_is_said(sweep):
         assert done.returncode == 1 and "is damaged" in done.stderr and "--force" in done.stderr, verb
 
 
+def test_a_state_that_is_not_flambes_is_refused(sweep):
+    db = sqlite3.connect(sweep.dir / "flambe.db")
+    db.execute("CREATE TRIGGER t AFTER INSERT ON fact BEGIN DELETE FROM trial; END")
+    db.close()
+    for verb in ("status", "results", "logs"):
+        done = sweep.flambe(verb, "out")
+        assert done.returncode == 1 and "flambe.db' was not written by flambe" in done.stderr, verb
+    done = sweep.flambe(sweep.file)
+    assert done.returncode == 1 and "was not written by flambe" in done.stderr
+
+
 # ---- results ---------------------------------------------------------------------------------
 
 
@@ -243,6 +255,7 @@ def test_results_as_csv(sweep):
     assert table[2]["accuracy"] == "NaN" and table[2]["loss"] == "0.5"
     assert table[3]["objective"] == "" and table[3]["state"] == "interrupted"
     assert table[4]["message"] == "boom" and table[4]["name"] == "lr=0.3_2"
+    assert table[4]["reason"] == "exited with status 3: boom" and table[0]["reason"] == ""
     raw = subprocess.run([FLAMBE, "results", "out", "-o", "csv"], env=clean_env(sweep.home),
                          cwd=sweep.home, capture_output=True).stdout
     assert raw.count(b"\r\n") == 6 and raw.count(b"\n") == 6
@@ -251,11 +264,36 @@ def test_results_as_csv(sweep):
 def test_results_as_json(sweep):
     answer = json.loads(sweep.flambe("results", "out", "-o", "json").stdout)
     assert len(answer) == 5 and answer[1]["params"] == {"lr": 0.2, "name": "=1+1"}
-    assert answer[2]["metrics"] == {"accuracy": "NaN", "loss": 0.5}
+    assert answer[2]["metrics"] == {"accuracy": "nan", "loss": 0.5}
     assert answer[4]["exit_status"] == 3 and answer[3]["objective"] is None
+    assert answer[4]["reason"] == "exited with status 3: boom" and answer[3]["reason"] is None
     sweep.stage(3, "empty", 0, 1)
     assert json.loads(sweep.flambe("results", "out", "--stage", "empty", "-o", "json").stdout) == []
     assert sweep.flambe("results", "out", "--stage", "empty").stdout == "no trials have begun\n"
+
+
+def test_the_reason_of_a_failure_is_a_column(sweep):
+    lines = sweep.flambe("results", "out").stdout.splitlines()
+    assert lines[0].endswith("reason") and lines[5].endswith("  exited with status 3: boom")
+    assert "reason" not in sweep.flambe("results", "out", "--stage", "prepare").stdout
+
+
+def test_a_terminal_is_not_controlled_by_a_result(sweep):
+    evil = "\x1b]0;owned\x07\x9b2J\r\n"
+    sweep.trial(1, 4, "lr=0.4_4", FAILURE, params={"lr": evil, f"p{evil}": 1}, end="exited",
+                message=evil, metrics={f"m{evil}": [1]})
+    argv = [FLAMBE, "results", sweep.dir, "--stage", "train", "-o"]
+    for form in ("csv", "text"):
+        terminal = Terminal(argv + [form], clean_env(sweep.home), size=(24, 400))
+        assert terminal.end() == 0
+        rows = terminal.text.split("\r\n")
+        assert "\\x1b]0;owned\\x07" in terminal.text
+        for seq in ("\x1b]", "\x07", "\x9b"):
+            assert seq not in terminal.text, form
+        if form == "csv":
+            assert len(rows) == 7 and not any("\r" in r.rstrip("\r") or "\n" in r for r in rows)
+    piped = subprocess.run(argv + ["csv"], env=clean_env(sweep.home), capture_output=True)
+    assert evil.encode() in piped.stdout, "no value is changed in a file"
 
 
 @pytest.mark.parametrize("argv, want", [

@@ -508,6 +508,37 @@ static void many_tags(void **state)
                          "than are read from one file\nt0 1 2\n"));
 }
 
+static void objectives_have_room_among_many_tags(void **state)
+{
+    (void)state;
+    metrics_reader_keep(reader, "acc");
+    metrics_reader_keep(reader, "loss");
+    metrics_reader_keep(reader, "loss");
+    metrics_reader_keep(reader, NULL);
+    AUTO_BUF struct buf lines = {0};
+    for (int i = 0; i < METRICS_TAGS_MAX + 5; i++) {
+        AUTO_FREE char *tag = mem_printf("t%d", i);
+        append_scalar("x.tfevents", tag, 0, 1);
+        buf_addf(&lines, "{\"t%d\": 2}\n", i);
+    }
+    append_scalar("x.tfevents", "loss", 0, 0.5);
+    buf_adds(&lines, "{\"acc\": 0.25}\n");
+    for (int i = 0; i < 2; i++) { /* the second file takes the first one's place */
+        AUTO_FREE char *path = fs_join(dir, METRICS_FILE);
+        assert_int_equal(fs_write_atomic(path, 0600, buf_view(&lines), NULL), 0);
+        buf_clear(&notes);
+        metrics_reader_poll(reader, true, &sink);
+        assert_true(str_ends(buf_view(&notes),
+                             "t9997 0 2\ndamage: metrics.jsonl: line 9999 is left "
+                             "out: more metrics than are read from one file\n"
+                             "acc 0 0.25\n"));
+        const char *told = strstr(buf_text(&notes), "t9997 0 1\ndamage: x.tfevents: more different "
+                                                    "metrics than the 10000 allowed; the others "
+                                                    "are left out\nloss 0 0.5\n");
+        assert_true(i == 0 ? told != NULL : told == NULL);
+    }
+}
+
 #define TEST(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
 
 int main(void)
@@ -535,6 +566,7 @@ int main(void)
         TEST(long_lines),
         TEST(lines_elsewhere),
         TEST(many_tags),
+        TEST(objectives_have_room_among_many_tags),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

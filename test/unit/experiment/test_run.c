@@ -142,6 +142,32 @@ static void a_move_that_was_cut_short_is_done_at_the_next_begin(void **state)
     run_close(&r);
 }
 
+static void no_earlier_stage_leads_out_of_the_results(void **state)
+{
+    struct place *p = *state;
+    static const char *const facts[][2] = {
+        {"../../mine", "1"}, {"..", "1"}, {"s/../../../mine", "1"}, {"s", "../../mine"}, {"s", ""}};
+    AUTO_FREE char *mine = place_write(p, "mine/file", 0600, "x");
+    leave(p, text, RUN_STOPPED);
+    AUTO_FREE char *directory = in_results(p, "");
+    for (size_t i = 0; i < COUNT_OF(facts); i++) {
+        struct run r = {0};
+        struct err err = {0};
+        struct store *s;
+        struct run_options o = options(p, text);
+        assert_int_equal(store_open(directory, STORE_WRITE, &s, &err), 0);
+        assert_int_equal(store_set(s, "retiring", facts[i][0], &err), 0);
+        assert_int_equal(store_set(s, "generation", facts[i][1], &err), 0);
+        assert_int_equal(store_commit(s, &err), 0);
+        store_close(s);
+        assert_int_equal(run_open(p->loop, &o, &r, &err), -1);
+        assert_int_equal(err.code, ERR_PARSE);
+        assert_non_null(strstr(err.msg, "was not written by flambe"));
+        assert_true(fs_exists(mine));
+        assert_true(has(p, "s/a=1_0/result.json"));
+    }
+}
+
 /* ---- --force ----------------------------------------------------------------------------------
  */
 
@@ -555,6 +581,7 @@ int main(void)
         T(reuse_puts_the_earlier_run_aside),
         T(a_file_that_resumes_puts_it_aside_too),
         T(a_move_that_was_cut_short_is_done_at_the_next_begin),
+        T(no_earlier_stage_leads_out_of_the_results),
         T(force_removes_once_an_order),
         T(the_state_may_be_apart),
         T(results_with_their_own_state_do_not_change_to_one_apart),

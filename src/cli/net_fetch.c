@@ -1,5 +1,5 @@
-/* See fetch.h. */
-#include "cli/fetch.h"
+/* See net_fetch.h. */
+#include "cli/net_fetch.h"
 #include "aws/s3.h"
 #include "base/mem.h"
 #include "base/url.h"
