@@ -118,9 +118,10 @@ static void warn_of_foreign(struct job *j)
         buf_addf(&text, "%s'%s'", i ? ", " : "", names->items[i]);
     if (names->count > FOREIGN_SHOWN)
         buf_addf(&text, " and %zu more", names->count - FOREIGN_SHOWN);
-    AUTO_FREE char *warning = mem_printf("%s %s in '%s': flambe did not make %s", buf_text(&text),
-                                         names->count == 1 ? "stays" : "stay", j->run.directory,
-                                         names->count == 1 ? "it" : "them");
+    AUTO_FREE char *place = fs_shown(j->run.directory);
+    AUTO_FREE char *warning =
+        mem_printf("%s %s in '%s': flambe did not make %s", buf_text(&text),
+                   names->count == 1 ? "stays" : "stay", place, names->count == 1 ? "it" : "them");
     if (names->count)
         cli_warn(j->cli, warning);
 }
@@ -415,9 +416,10 @@ static void say_beginning(struct job *j)
 {
     static const char *const words[] = {
         [RUN_BEGINS] = "begins", [RUN_GOES_ON] = "goes on", [RUN_BEGINS_AGAIN] = "begins again"};
+    AUTO_FREE char *place = fs_shown(j->run.directory);
     if (j->run.kind != RUN_BEGINS || j->cli->opt.verbose)
         console_line(&j->cli->screen, "experiment '%s' %s, with results in %s", j->experiment.name,
-                     words[j->run.kind], j->run.directory);
+                     words[j->run.kind], place);
 }
 
 /* All that is needed before the first trial. */
@@ -462,9 +464,8 @@ static int work(struct job *j, struct err *err)
         run_write_resolved(&j->run, &j->experiment, buf_view(&j->text), err) == -1)
         return -1;
     make_env(j);
-    AUTO_FREE char *shown = run_directory(j->experiment.save_path, j->experiment.name);
-    j->view =
-        run_view_new(j->cli, clock_system(), strncmp(shown, "./", 2) == 0 ? shown + 2 : shown);
+    AUTO_FREE char *shown = fs_shown(j->run.directory);
+    j->view = run_view_new(j->cli, clock_system(), shown);
     return drive(j, err);
 }
 

@@ -4,6 +4,7 @@
  * may stand still while a second file is made. */
 #include "experiment/metrics.h"
 #include "base/mem.h"
+#include "base/port.h"
 #include "base/strtab.h"
 #include "experiment/eventfile.h"
 #include "experiment/jsonlines.h"
@@ -18,10 +19,6 @@
 
 #define CHUNK_SIZE ((size_t)256 << 10) /* bytes read at once; more than a line may have */
 #define RESCAN_POLLS 8                 /* every how many polls a folder is looked through anyway */
-
-#ifdef __APPLE__
-#define st_mtim st_mtimespec
-#endif
 
 /* What was there at the last look; all zero: nothing yet. */
 struct seen {
