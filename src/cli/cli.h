@@ -10,10 +10,10 @@
 /* The fields that option rows point to; see commands.c. */
 struct cli_options {
     bool help, version, yes, all, recursive, follow, now, reverse;
-    bool install, force, debug, reuse;
+    bool install, force, debug, reuse, lose_results;
     int verbose;
     const char *output, *region, *profile, *color, *creator, *on, *identity;
-    const char *lines, *stage, *sort, *limit, *timeout, *secrets;
+    const char *lines, *stage, *sort, *limit, *timeout, *secrets, *to;
 };
 
 struct cli {

@@ -29,6 +29,9 @@ int results_open(struct cli *cli, const char *word, struct results *out,
                  struct err *err) MUST_CHECK;
 void results_done(struct results *r);
 
+/* Where the results of the experiment's file are, or would be; the caller frees *out. */
+int results_of_file(const char *path, char **out, struct err *err) MUST_CHECK;
+
 /* The stage of that name; ERR_NOT_FOUND, with the names that there are. */
 int results_stage(struct cli *cli, const struct results *r, const char *name,
                   const struct store_stage **out, struct err *err) MUST_CHECK;
