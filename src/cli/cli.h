@@ -10,10 +10,10 @@
 /* The fields that option rows point to; see commands.c. */
 struct cli_options {
     bool help, version, yes, all, recursive, follow, now, reverse;
-    bool install, force, debug, reuse, queue;
+    bool install, force, debug, reuse, queue, lose_results;
     int verbose;
     const char *output, *region, *profile, *color, *creator, *on, *identity;
-    const char *lines, *stage, *sort, *limit, *timeout, *secrets, *port;
+    const char *lines, *stage, *sort, *limit, *timeout, *secrets, *port, *to, *cluster;
     const char *as, *config, *directory, *width, *height;
 };
 

@@ -25,8 +25,8 @@ extern const size_t command_count;
 extern const struct option_table global_options;
 
 extern const struct command cmd_up, cmd_run, cmd_plan, cmd_status, cmd_results, cmd_logs,
-    cmd_attach, cmd_stop, cmd_log, cmd_ssh, cmd_exec, cmd_cp, cmd_dashboard, cmd_down, cmd_schema,
-    cmd_completion, cmd_help;
+    cmd_attach, cmd_stop, cmd_log, cmd_ssh, cmd_exec, cmd_cp, cmd_fetch, cmd_dashboard, cmd_down,
+    cmd_schema, cmd_completion, cmd_help;
 
 /* Rows that several verbs have. */
 #define OPTION_CREATOR                                                                             \

@@ -31,6 +31,9 @@ void results_done(struct results *r);
 /* Reads the stages anew: a run that is at work may have put others. */
 int results_refresh(struct results *r, struct err *err) MUST_CHECK;
 
+/* Where the results of the experiment's file are, or would be; the caller frees *out. */
+int results_of_file(const char *path, char **out, struct err *err) MUST_CHECK;
+
 /* The stage of that name; ERR_NOT_FOUND, with the names that there are. */
 int results_stage(struct cli *cli, const struct results *r, const char *name,
                   const struct store_stage **out, struct err *err) MUST_CHECK;

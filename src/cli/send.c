@@ -159,7 +159,10 @@ static int sync_all(struct sending *s, struct err *err)
 {
     const struct manifest *m = s->m;
     AUTO_FREE char *work = fs_join(m->remote, "work");
-    struct sync_request tree = {.local = m->tree, .remote = work, .names = buf_view(&m->names)};
+    struct sync_request tree = {.local = m->tree,
+                                .remote = work,
+                                .names = buf_view(&m->names),
+                                .rest = m->rest.len ? buf_view(&m->rest) : STR("")};
     if (m->names.len && sync_one(s, &tree, err) == -1)
         return -1;
     for (size_t i = 0; i < m->beside_count; i++) {

@@ -10,6 +10,7 @@
 #include <sys/stat.h>
 
 #define LEFT_OUT_SHOWN 5
+#define NESTED_MAX 16 /* repositories in repositories */
 
 struct work {
     const struct experiment *e;
@@ -29,6 +30,7 @@ void manifest_done(struct manifest *m)
     free(m->tree);
     free(m->remote);
     buf_done(&m->names);
+    buf_done(&m->rest);
     for (size_t i = 0; i < m->beside_count; i++) {
         free(m->beside[i].local);
         free(m->beside[i].remote);
@@ -167,7 +169,7 @@ static bool link_leads_out(const char *whole, const char *path)
     return leads_out(path, to);
 }
 
-/* Whether the file goes; what is not self-evident is noted. */
+/* Whether the file goes, or what is in the directory; what is not self-evident is noted. */
 static bool goes(struct work *w, const char *path, struct stat *st)
 {
     struct manifest *m = w->m;
@@ -175,8 +177,10 @@ static bool goes(struct work *w, const char *path, struct stat *st)
         is_result(w, path))
         return false;
     AUTO_FREE char *whole = fs_join(m->tree, path);
-    if (lstat(whole, st) == -1 || (!S_ISREG(st->st_mode) && !S_ISLNK(st->st_mode)))
+    if (lstat(whole, st) == -1)
         return false;
+    if (!S_ISREG(st->st_mode) && !S_ISLNK(st->st_mode))
+        return S_ISDIR(st->st_mode);
     if (is_never(w, st) || (may_be_key(path) && S_ISREG(st->st_mode) && is_key(whole))) {
         leave_out(m, path, "secret");
         return false;
@@ -226,30 +230,79 @@ static void note(struct manifest *m, const char *path, uint64_t bytes)
     }
 }
 
+static int list_below(struct work *w, const char *prefix, int depth, struct err *err);
+
+/* A name that the list has: takes the file, or what another repository has. */
+static int take(struct work *w, const char *name, int depth, struct err *err)
+{
+    struct manifest *m = w->m;
+    struct stat st;
+    if (!goes(w, name, &st))
+        return 0;
+    if (S_ISDIR(st.st_mode)) {
+        AUTO_FREE char *prefix = mem_printf("%s/", name);
+        AUTO_FREE char *git = mem_printf("%s/%s.git", m->tree, prefix);
+        return depth < NESTED_MAX && fs_exists(git) ? list_below(w, prefix, depth + 1, err) : 0;
+    }
+    buf_add(&m->names, name, strlen(name) + 1);
+    note(m, name, S_ISREG(st.st_mode) ? (uint64_t)st.st_size : 0);
+    return 0;
+}
+
+/* `prefix` is "", or a repository's directory with a '/' at its end. */
+static int list_below(struct work *w, const char *prefix, int depth, struct err *err)
+{
+    const char *tree = w->m->tree;
+    AUTO_BUF struct buf found = {.max = WORKTREE_NAMES_MAX};
+    AUTO_FREE char *directory = *prefix ? fs_join(tree, prefix) : mem_dup(tree);
+    if (worktree_list(w->o->loop, directory, &found, err) == -1)
+        return -1;
+    for (size_t i = 0; !depth && i < w->programs.count; i++)
+        buf_add(&found, w->programs.items[i], strlen(w->programs.items[i]) + 1);
+    size_t count;
+    const char **list = sorted(&found, &count);
+    AUTO_BUF struct buf name = {0};
+    int rc = 0;
+    for (size_t i = 0; rc == 0 && i < count; i++) {
+        if (i && strcmp(list[i], list[i - 1]) == 0)
+            continue;
+        buf_clear(&name);
+        buf_adds(&name, prefix);
+        buf_adds(&name, list[i]);
+        rc = take(w, buf_text(&name), depth, err);
+    }
+    free(list);
+    return rc;
+}
+
+/* Names of repositories within come behind each other's: all are put in order, and once. */
+static void put_in_order(struct work *w)
+{
+    struct buf ordered = {.max = WORKTREE_NAMES_MAX};
+    const char **list = sorted(&w->m->names, &w->count);
+    for (size_t i = 0; i < w->count; i++)
+        if (!i || strcmp(list[i], list[i - 1]) != 0)
+            buf_add(&ordered, list[i], strlen(list[i]) + 1);
+    free(list);
+    ordered.overflowed = w->m->names.overflowed;
+    buf_done(&w->m->names);
+    w->m->names = ordered;
+    w->names = sorted(&w->m->names, &w->count);
+}
+
 static int list_tree(struct work *w, struct err *err)
 {
     struct manifest *m = w->m;
-    AUTO_BUF struct buf found = {.max = WORKTREE_NAMES_MAX};
-    if (worktree_list(w->o->loop, m->tree, &found, err) == -1)
+    m->names.max = m->rest.max = WORKTREE_NAMES_MAX;
+    if (list_below(w, "", 0, err) == -1)
         return -1;
-    for (size_t i = 0; i < w->programs.count; i++)
-        buf_add(&found, w->programs.items[i], strlen(w->programs.items[i]) + 1);
-    if (found.overflowed)
-        return err_set(err, ERR_LIMIT, "the names of the files in '%s' take more than %zu MiB",
-                       m->tree, WORKTREE_NAMES_MAX >> 20);
-    size_t count;
-    const char **list = sorted(&found, &count);
-    m->names.max = WORKTREE_NAMES_MAX;
-    for (size_t i = 0; i < count; i++) {
-        struct stat st;
-        if ((i && strcmp(list[i], list[i - 1]) == 0) || !goes(w, list[i], &st))
-            continue;
-        buf_add(&m->names, list[i], strlen(list[i]) + 1);
-        note(m, list[i], S_ISREG(st.st_mode) ? (uint64_t)st.st_size : 0);
-    }
-    free(list);
-    w->names = sorted(&m->names, &w->count);
-    return 0;
+    put_in_order(w);
+    if (worktree_rest(m->tree, w->names, w->count, &m->rest, err) == -1)
+        return -1;
+    if (!m->names.overflowed && !m->rest.overflowed)
+        return 0;
+    return err_set(err, ERR_LIMIT, "the names of the files in '%s' take more than %zu MiB", m->tree,
+                   WORKTREE_NAMES_MAX >> 20);
 }
 
 static bool in_tree(const struct work *w, const char *path)

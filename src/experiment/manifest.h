@@ -46,6 +46,8 @@ struct manifest {
     char *remote; /* REMOTE */
     /* The tree's files: paths below it in the order of their bytes, each with a NUL behind it. */
     struct buf names;
+    /* What else is in the tree: directories as a whole where they have none of the files. */
+    struct buf rest;
     struct manifest_transfer *beside; /* what else is carried */
     size_t beside_count, beside_cap;
     json_t *resources;     /* an object: each resource's path on the hosts, by its name */

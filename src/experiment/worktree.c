@@ -4,12 +4,13 @@
 #include "base/port.h"
 #include "os/children.h"
 #include "os/fs.h"
+#include <dirent.h>
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 
-#define DEPTH_MAX 16 /* of repositories in repositories */
+#define DEPTH_MAX 500 /* of directories that are looked into */
 #define SAID_MAX 4096
 
 struct listing {
@@ -101,33 +102,9 @@ static int ask_ignored(struct loop *loop, const char *directory, struct listing 
                                  WORKTREE_IGNORE_FILE, status);
 }
 
-static int list_git(struct loop *loop, const char *directory, const char *prefix, int depth,
-                    struct buf *names, bool *known, struct err *err);
-
-/* An entry of git's: a file's name, or the directory of another repository. */
-static int add_entry(struct loop *loop, const char *directory, const char *prefix, const char *name,
-                     int depth, struct buf *names, struct err *err)
-{
-    struct stat st;
-    size_t n = strlen(name);
-    bool slash = n && name[n - 1] == '/';
-    AUTO_FREE char *path = mem_printf("%s/%s", directory, name);
-    if (!slash && (lstat(path, &st) == -1 || !S_ISDIR(st.st_mode))) {
-        buf_addf(names, "%s%s", prefix, name);
-        buf_addc(names, '\0');
-        return 0;
-    }
-    bool known;
-    AUTO_FREE char *below = mem_printf("%s%s%s", prefix, name, slash ? "" : "/");
-    AUTO_FREE char *git = mem_printf("%s/.git", path);
-    if (depth == DEPTH_MAX || !fs_exists(git)) /* a submodule that is not checked out */
-        return 0;
-    return list_git(loop, path, below, depth + 1, names, &known, err);
-}
-
 /* *known is false where git does not take it for a checkout, or is not there. */
-static int list_git(struct loop *loop, const char *directory, const char *prefix, int depth,
-                    struct buf *names, bool *known, struct err *err)
+static int list_git(struct loop *loop, const char *directory, struct buf *names, bool *known,
+                    struct err *err)
 {
     const char *argv[] = {
         "git", "-C", directory, "ls-files", "-z", "-c", "-o", "--exclude-standard", NULL};
@@ -142,13 +119,16 @@ static int list_git(struct loop *loop, const char *directory, const char *prefix
         return -1;
     size_t count;
     const char **skipped = index_names(&ignored.out, &count);
-    int rc = 0;
     const char *end = buf_text(&all.out) + all.out.len;
-    for (const char *p = buf_text(&all.out); rc == 0 && p < end; p += strlen(p) + 1)
-        if (!count || !bsearch(&p, skipped, count, sizeof *skipped, compare_names))
-            rc = add_entry(loop, directory, prefix, p, depth, names, err);
+    for (const char *p = buf_text(&all.out); p < end; p += strlen(p) + 1) {
+        size_t n = strlen(p);
+        if (count && bsearch(&p, skipped, count, sizeof *skipped, compare_names))
+            continue;
+        buf_add(names, p, p[n - 1] == '/' ? n - 1 : n); /* git marks a repository by a '/' */
+        buf_addc(names, '\0');
+    }
     free(skipped);
-    return rc;
+    return 0;
 }
 
 /* ---- elsewhere --------------------------------------------------------------------------------
@@ -211,7 +191,72 @@ int worktree_list_plain(struct loop *loop, const char *directory, struct buf *na
 int worktree_list(struct loop *loop, const char *directory, struct buf *names, struct err *err)
 {
     bool known;
-    if (list_git(loop, directory, "", 0, names, &known, err) == -1)
+    if (list_git(loop, directory, names, &known, err) == -1)
         return -1;
     return known ? 0 : worktree_list_plain(loop, directory, names, err);
+}
+
+/* ---- what is not meant ------------------------------------------------------------------------
+ */
+
+struct walk {
+    const char *const *names;
+    size_t count;
+    struct buf *rest;
+    struct err *err;
+};
+
+/* The first name that is not before `path`. */
+static size_t lower_bound(const struct walk *w, const char *path)
+{
+    size_t low = 0, high = w->count;
+    while (low < high) {
+        size_t middle = low + (high - low) / 2;
+        if (strcmp(w->names[middle], path) < 0)
+            low = middle + 1;
+        else
+            high = middle;
+    }
+    return low;
+}
+
+static bool is_directory(const struct dirent *e, const char *path)
+{
+    struct stat st;
+    if (e->d_type != DT_UNKNOWN)
+        return e->d_type == DT_DIR;
+    return lstat(path, &st) == 0 && S_ISDIR(st.st_mode);
+}
+
+/* `path` is the directory's, `below` what of it is below the tree: "", or with a '/' at its end. */
+static int walk_rest(const struct walk *w, const char *path, const char *below, int depth)
+{
+    DIR *d = opendir(path);
+    if (!d)
+        return err_set_sys(w->err, errno, "cannot read '%s'", path);
+    int rc = 0;
+    for (struct dirent *e; rc == 0 && (e = readdir(d));) {
+        if (strcmp(e->d_name, ".") == 0 || strcmp(e->d_name, "..") == 0)
+            continue;
+        AUTO_FREE char *whole = mem_printf("%s/%s", path, e->d_name);
+        bool directory = is_directory(e, whole);
+        AUTO_FREE char *name = mem_printf("%s%s%s", below, e->d_name, directory ? "/" : "");
+        size_t n = strlen(name), at = lower_bound(w, name);
+        bool has = at < w->count && strncmp(w->names[at], name, directory ? n : n + 1) == 0;
+        if (has && directory && depth < DEPTH_MAX) {
+            rc = walk_rest(w, whole, name, depth + 1);
+        } else if (!has) {
+            buf_add(w->rest, name, directory ? n - 1 : n);
+            buf_addc(w->rest, '\0');
+        }
+    }
+    closedir(d);
+    return rc;
+}
+
+int worktree_rest(const char *directory, const char *const *names, size_t count, struct buf *rest,
+                  struct err *err)
+{
+    struct walk w = {names, count, rest, err};
+    return walk_rest(&w, directory, "", 0);
 }

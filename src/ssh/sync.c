@@ -13,6 +13,7 @@
 /* rsync(1), "EXIT VALUES" */
 enum {
     RSYNC_SOCKET = 10,
+    RSYNC_FILE_IO = 11,
     RSYNC_STREAM = 12, /* also where ssh failed, if rsync saw that first */
     RSYNC_PARTIAL = 23,
     RSYNC_VANISHED = 24,
@@ -181,6 +182,9 @@ void sync_explain(const struct sync_request *r, int status, struct str said, str
         else
             err_set(err, ERR_FILE, "this machine does not let you at some files: %.*s",
                     STR_FMT(why(said, denied)));
+    } else if (status == RSYNC_FILE_IO && r->upload && !str_trim(said).n) {
+        err_set(err, ERR_REMOTE, "the disk of %s is full, or fails: rsync there said no more",
+                host);
     } else if (status == SSH_FAILED || status == RSYNC_STREAM || status == RSYNC_SOCKET) {
         explain_connection(r, said, err);
     } else if (status == RSYNC_TIMEOUT) {
@@ -197,13 +201,31 @@ void sync_explain(const struct sync_request *r, int status, struct str said, str
 /* ---- the run ----------------------------------------------------------------------------------
  */
 
+/* rsync reads names with a system call for each byte, and holds each file to each pattern. */
+#define NAME_BYTE_COST 1500 /* nanoseconds */
+#define PATTERN_COST 10     /* for each file */
+
+static uint64_t count_names(struct str names)
+{
+    uint64_t n = 0;
+    for (size_t i = 0; i < names.n; i++)
+        n += names.p[i] == '\0';
+    return n;
+}
+
+static bool by_rest(const struct sync_request *r)
+{
+    return r->rest.p && count_names(r->rest) * count_names(r->names) <=
+                            r->names.n * (uint64_t)NAME_BYTE_COST / PATTERN_COST;
+}
+
 static void add_flags(const struct sync_request *r, struct strv *argv)
 {
     strv_add(argv, "rsync");
     strv_add(argv, "-slt"); /* -s: no shell reads the paths */
     /* What a host says of set-user-id bits is not for this machine: only who may execute. */
     strv_add(argv, r->upload ? "-p" : "-E");
-    if (!r->is_file && !r->names.p)
+    if (!r->is_file && (!r->names.p || by_rest(r)))
         strv_add(argv, "-r");
     strv_add(argv, "--safe-links");
     strv_add(argv, "--no-human-readable");
@@ -216,7 +238,12 @@ static void add_flags(const struct sync_request *r, struct strv *argv)
         strv_add(argv, "--partial");
     for (size_t i = 0; r->exclude && r->exclude[i]; i++)
         strv_take(argv, mem_printf("--exclude=%s", r->exclude[i]));
-    if (r->names.p) {
+    if (r->names.p)
+        strv_add(argv, "--force"); /* a file may stand where a directory with more in it was */
+    if (r->names.p && by_rest(r)) {
+        strv_add(argv, "--from0");
+        strv_add(argv, "--exclude-from=-");
+    } else if (r->names.p) {
         strv_add(argv, "--from0");
         strv_add(argv, "--files-from=-");
         strv_add(argv, "--ignore-missing-args"); /* gone since it was listed */
@@ -257,6 +284,28 @@ static void add_names(struct str names, struct buf *out)
     }
 }
 
+/* A pattern that only this path fits. Without a wildcard in it, rsync takes a '\\' for itself. */
+static void add_pattern(struct str name, struct buf *out)
+{
+    bool wild = false;
+    for (size_t i = 0; i < name.n; i++)
+        wild = wild || memchr("*?[", name.p[i], 3);
+    buf_addc(out, '/');
+    for (size_t i = 0; i < name.n; i++) {
+        if (wild && memchr("*?[]\\", name.p[i], 5))
+            buf_addc(out, '\\');
+        buf_addc(out, name.p[i]);
+    }
+    buf_addc(out, '\0');
+}
+
+static void add_patterns(struct str rest, struct buf *out)
+{
+    out->max = SYNC_NAMES_MAX * 2;
+    while (rest.p && rest.n)
+        add_pattern(str_cut(&rest, '\0'), out);
+}
+
 int sync_run(struct loop *loop, const struct sync_request *r, struct sync_result *out,
              struct err *err)
 {
@@ -264,7 +313,10 @@ int sync_run(struct loop *loop, const struct sync_request *r, struct sync_result
         return err_set(err, ERR_LIMIT, "too many files to carry at once");
     struct sync s = {.r = r, .line = {.max = LINE_MAX_BYTES}, .said = {.max = SAID_MAX}};
     AUTO_BUF struct buf names = {0};
-    add_names(r->names, &names);
+    if (r->names.p && by_rest(r))
+        add_patterns(r->rest, &names);
+    else
+        add_names(r->names, &names);
     struct child child = {.input = buf_view(&names)};
     struct children_request request = {
         .items = &child, .count = 1, .at_once = 1, .output = got_output, .ctx = &s};

@@ -30,6 +30,9 @@ struct sync_request {
     bool is_file;
     /* Only these: paths below the source directory, each with a NUL behind it. `p` NULL: all. */
     struct str names;
+    /* What else there is in the source directory, as far as it is known, in the same form, a
+     * directory as a whole: rsync reads few of these much faster than many names. */
+    struct str rest;
     bool delete_gone;           /* what the source has no more; not with names */
     bool partial;               /* what is cut off is gone on with at the next time */
     const char *const *exclude; /* rsync's patterns, NULL-terminated; or NULL */

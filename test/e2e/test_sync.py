@@ -2,11 +2,9 @@
 import base64
 import json
 import os
-import pathlib
 import shutil
 import sqlite3
 import subprocess
-import time
 
 import pytest
 
@@ -156,3 +154,114 @@ def test_a_full_disk_is_a_sentence(cluster):
     finally:
         on(cluster, "orchestrator", f"sudo umount {FILES}/work")
         (cluster.tree / "large").unlink()
+
+
+# ---- the way home ------------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def results(cluster):
+    """A real run's results, put where a cluster's experiment has them."""
+    lab = cluster.home / "lab"
+    lab.mkdir()
+    (lab / "e.yaml").write_text("!Experiment\nname: sweep\npipeline:\n  train: !Command\n"
+                                "    command: [sh, -c, 'echo hello; echo x > $FLAMBE_DIR/model']\n"
+                                "    params: {a: !g [1, 2, 3]}\n")
+    run([FLAMBE, "e.yaml"], cluster.env, check=True, cwd=lab)
+    on(cluster, "orchestrator", "sudo install -d -o $(id -un) /srv/flambe /srv/flambe/results")
+    cluster.flambe("cp", "-r", lab / "flambe-output/output__sweep", "near/orchestrator:/srv/flambe/results", check=True)
+    cluster.lab = lab
+    return cluster
+
+
+def fetch(box, *more, check=True, cwd=None):
+    done = run([FLAMBE, "fetch", "near", *map(str, more)], box.env, cwd=cwd or box.home)
+    if check:
+        assert done.returncode == 0, done.stdout + done.stderr
+    return done
+
+
+def down(box, *more):
+    return box.flambe("down", "-y", "near", *more)
+
+
+def trials(db):
+    with sqlite3.connect(f"file:{db}?mode=ro", uri=True) as state:
+        assert state.execute("PRAGMA integrity_check").fetchone() == ("ok",)
+        return state.execute("SELECT count(*) FROM trial").fetchone()[0]
+
+
+def test_down_keeps_what_was_never_fetched(results):
+    done = down(results)
+    assert done.returncode == 1 and "the results of sweep" in done.stderr, done.stderr
+    assert "flambe fetch near" in done.stderr and "--lose-results" in done.stderr
+    assert len(json.loads(results.flambe("status", "near", "-o", "json", check=True).stdout)["hosts"]) == 3
+
+
+def test_results_come_home(results):
+    done = fetch(results, "-o", "json")
+    said = json.loads(done.stdout)["fetched"][0]
+    home = results.home / "flambe-output/output__sweep"
+    assert said["experiment"] == "sweep" and said["files"] > 10
+    assert trials(home / "flambe.db") == 3
+    assert len(list(home.glob("train/*/model"))) == 3
+    assert not list(home.glob(".flambe.db*")) and not (home / "lock").exists()
+    shown = run([FLAMBE, "status", str(home)], results.env, check=True).stdout
+    assert "3 success" in shown, shown
+    left = on(results, "orchestrator", "cd /srv/flambe/results/output__sweep && ls -A")
+    assert ".fetching" not in left and "fetched" not in left
+
+
+def test_again_brings_what_is_new_alone(results):
+    fetch(results, "sweep")
+    on(results, "orchestrator", "echo more > /srv/flambe/results/output__sweep/train/new")
+    said = json.loads(fetch(results, "sweep", "-o", "json").stdout)["fetched"][0]
+    assert said["files"] <= 2
+    assert (results.home / "flambe-output/output__sweep/train/new").read_text() == "more\n"
+
+
+def test_a_state_that_is_being_written_comes_whole(results):
+    """A writer commits without end while the state is copied; what comes is one moment of it."""
+    writer = ("import sqlite3, time\n"
+              "db = sqlite3.connect('/srv/flambe/results/output__sweep/flambe.db', isolation_level=None)\n"
+              "db.execute('PRAGMA journal_mode=WAL')\n"
+              "db.execute('CREATE TABLE a(n INTEGER)'); db.execute('CREATE TABLE b(n INTEGER)')\n"
+              "end = time.time() + 40\n"
+              "while time.time() < end:\n"
+              "    db.execute('BEGIN'); db.execute('INSERT INTO a VALUES(1)'); db.execute('INSERT INTO b VALUES(1)')\n"
+              "    db.execute('COMMIT')\n")
+    on(results, "orchestrator", f"cat > w.py <<'E'\n{writer}E\nsetsid python3 w.py >/dev/null 2>&1 & echo $! > w.pid; sleep 1")
+    for _ in range(3):
+        fetch(results, "sweep")
+        with sqlite3.connect(results.home / "flambe-output/output__sweep/flambe.db") as state:
+            assert state.execute("PRAGMA integrity_check").fetchone() == ("ok",)
+            a, b = (state.execute(f"SELECT count(*) FROM {t}").fetchone()[0] for t in "ab")
+        assert a == b and a > 0
+    done = down(results)
+    assert done.returncode == 1 and "not fetched" in done.stderr
+    on(results, "orchestrator", "kill $(cat w.pid); sleep 3")
+
+
+def test_other_results_are_not_written_over(results):
+    done = fetch(results, "--to", results.lab / "flambe-output", check=False)
+    assert done.returncode == 1 and "holds other results" in done.stderr and "--to" in done.stderr
+    done = fetch(results, "e.yaml", cwd=results.lab, check=False)
+    assert done.returncode == 1 and "holds other results" in done.stderr
+    assert fetch(results, "nothing", check=False).returncode == 1
+
+
+def test_down_knows_a_run_that_waits(results):
+    fetch(results)
+    on(results, "orchestrator", "sudo install -d -o $(id -un) /var/lib/flambe/queue; echo '{}' > /var/lib/flambe/queue/1")
+    done = down(results)
+    assert done.returncode == 1 and "1 experiment there runs or waits" in done.stderr
+    on(results, "orchestrator", "rm /var/lib/flambe/queue/1")
+
+
+def test_down_takes_what_was_fetched_and_says_what_it_cannot_ask(results):
+    host = next(h for h in json.loads(results.flambe("status", "near", "-o", "json").stdout)["hosts"]
+                if h["role"] == "Orchestrator")
+    results.control("partition", host["instance_id"])
+    done = down(results)
+    assert done.returncode == 0, done.stderr
+    assert "cannot be asked" in done.stderr

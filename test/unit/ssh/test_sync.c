@@ -131,9 +131,8 @@ static const char *const hostile[] = {
     "back\\slash", "~",         "caf\xc3\xa9",  "a:b",      "dir/-x",   "dir/\x01\x1b",
     "{a,b}",       "\\#012"};
 
-static void hostile_names_arrive_as_they_are(void **state)
+static void hostile_names(bool by_rest)
 {
-    (void)state;
     NEED_SSHD();
     AUTO_BUF struct buf names = {0};
     for (size_t i = 0; i < COUNT_OF(hostile); i++) {
@@ -141,16 +140,31 @@ static void hostile_names_arrive_as_they_are(void **state)
         buf_add(&names, hostile[i], strlen(hostile[i]) + 1);
     }
     put(here, "not named", "x", 0644);
+    put(here, "sub*[x]\\y/not", "x", 0644);
     struct sync_request r = upload();
     r.names = buf_view(&names);
+    if (by_rest)
+        r.rest = (struct str){"not named\0sub*[x]\\y", 20};
     struct sync_result first = run_ok(&r);
     assert_int_equal(first.files, COUNT_OF(hostile));
     for (size_t i = 0; i < COUNT_OF(hostile); i++)
         if (!has(there, hostile[i], hostile[i]))
             fail_msg("'%s' is not there", hostile[i]);
-    assert_false(is_there(there, "not named"));
+    assert_false(is_there(there, "not named") || is_there(there, "sub*[x]\\y"));
     assert_int_equal(run_ok(&r).files, 0); /* nothing has changed */
     assert_false(fs_exists("x") || fs_exists("y") || fs_exists("z"));
+}
+
+static void hostile_names_arrive_as_they_are(void **state)
+{
+    (void)state;
+    hostile_names(false);
+}
+
+static void hostile_names_stay_behind_alone(void **state)
+{
+    (void)state;
+    hostile_names(true);
 }
 
 static void link_to(const char *name, const char *to)
@@ -363,6 +377,7 @@ static void what_went_wrong_is_a_sentence(void **state)
     explained(true, 255, "a banner\nssh: connect to host 10.0.0.1 port 22: Connection refused\n",
               ERR_UNREACHABLE, "Connection refused");
     explained(true, 255, "ubuntu@10.0.0.1: Permission denied (publickey).\n", ERR_AUTH, "ubuntu");
+    explained(true, 11, "", ERR_REMOTE, "is full, or fails");
     explained(true, 30, "", ERR_TIMEOUT, "said nothing");
     explained(true, 5, "", ERR_REMOTE, "status 5: no reason given");
 }
@@ -373,6 +388,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         WITH_SSHD(hostile_names_arrive_as_they_are),
+        WITH_SSHD(hostile_names_stay_behind_alone),
         WITH_SSHD(links_that_lead_out_and_pipes_stay_behind),
         WITH_SSHD(only_what_has_changed_goes_and_what_is_gone_is_removed),
         WITH_SSHD(a_file_goes_into_the_directory),
