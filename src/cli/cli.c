@@ -218,8 +218,13 @@ static int parse(struct cli *cli, int argc, char **argv, struct err *err)
 
 static int run(struct cli *cli, struct err *err)
 {
-    if (!cli->opt.version && !cli->opt.help)
-        return cli->command->run(cli, err);
+    bool ours = false;
+    if (!cli->opt.version && !cli->opt.help) {
+        int rc = cli->command->elsewhere && cli_program.elsewhere
+                     ? cli_program.elsewhere(cli, &ours, err)
+                     : 0;
+        return ours || rc == -1 ? rc : cli->command->run(cli, err);
+    }
     struct buf text = {0};
     if (cli->opt.version) {
         buf_addf(&text, "%s %s", cli_program.name, FLAMBE_VERSION);

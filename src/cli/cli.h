@@ -44,6 +44,7 @@ struct command {
     const char *complete; /* what an operand is, for completion: "file", "cluster", "path", "verb",
                            * "shell" or "" */
     bool csv;             /* it can write CSV too */
+    bool elsewhere;       /* its first operand may be an experiment on a cluster */
     int (*run)(struct cli *cli, struct err *err);
 };
 

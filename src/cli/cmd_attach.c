@@ -15,12 +15,15 @@ static int run(struct cli *cli, struct err *err)
     return follow_run(cli, &o, err);
 }
 
+static const struct option_row options[] = {OPTION_CREATOR, OPTION_IDENTITY};
+
 static const char *const examples[] = {"flambe attach experiment.yaml",
-                                       "flambe attach flambe-output/output__sweep", NULL};
+                                       "flambe attach flambe-output/output__sweep",
+                                       "flambe attach mine", NULL};
 
 const struct command cmd_attach = {
     .name = "attach",
-    .usage = "DIR",
+    .usage = "DIR|CLUSTER:EXPERIMENT",
     .summary = "show how a run goes on that another process carries out",
     .help =
         "DIR is an experiment's results on this machine: the directory output__NAME, the one that "
@@ -30,10 +33,14 @@ const struct command cmd_attach = {
         "\n"
         "Ctrl-C detaches: the run goes on. With -o json each change is a line of JSON on standard "
         "output: {\"frame\": [LINE...]} is what stands on the terminal now, {\"say\": LINE} a line "
-        "that stays, and {\"end\": {\"state\": ..., \"exit\": STATUS}} the last one.",
+        "that stays, and {\"end\": {\"state\": ..., \"exit\": STATUS}} the last "
+        "one." HELP_ELSEWHERE,
     .examples = examples,
+    .options = options,
+    .option_count = COUNT_OF(options),
     .min = 1,
     .max = 1,
     .complete = "file",
+    .elsewhere = true,
     .run = run,
 };

@@ -350,15 +350,17 @@ static const struct option_row options[] = {
      offsetof(struct cli_options, follow)},
     {"lines", 'n', OPTION_TEXT, "N", NULL, "only the last N lines of each trial",
      offsetof(struct cli_options, lines)},
+    OPTION_CREATOR,
+    OPTION_IDENTITY,
 };
 
-static const char *const examples[] = {"flambe logs experiment.yaml -f",
-                                       "flambe logs flambe-output train lr=0.1 -n 20",
-                                       "flambe logs flambe-output/output__sweep train 12", NULL};
+static const char *const examples[] = {
+    "flambe logs experiment.yaml -f", "flambe logs flambe-output train lr=0.1 -n 20",
+    "flambe logs flambe-output/output__sweep train 12", "flambe logs mine:sweep -f", NULL};
 
 const struct command cmd_logs = {
     .name = "logs",
-    .usage = "DIR [STAGE [VARIANT]]",
+    .usage = "DIR|CLUSTER:EXPERIMENT [STAGE [VARIANT]]",
     .summary = "show what an experiment's trials printed",
     .help =
         "DIR is an experiment's results on this machine: the directory output__NAME, the one that "
@@ -369,12 +371,13 @@ const struct command cmd_logs = {
         "terminal, sequences that move its cursor or colour it are left out. With -f it goes on "
         "until the run has ended, with trials that begin meanwhile; Ctrl-C ends this command "
         "alone, "
-        "with exit status 130.",
+        "with exit status 130." HELP_ELSEWHERE,
     .examples = examples,
     .options = options,
     .option_count = COUNT_OF(options),
     .min = 1,
     .max = 3,
     .complete = "file",
+    .elsewhere = true,
     .run = run,
 };

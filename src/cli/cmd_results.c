@@ -348,16 +348,20 @@ static const struct option_row options[] = {
      offsetof(struct cli_options, reverse)},
     {"limit", 0, OPTION_TEXT, "N", NULL, "only the first N rows",
      offsetof(struct cli_options, limit)},
+    OPTION_CREATOR,
+    OPTION_IDENTITY,
 };
 
 static const char *const examples[] = {"flambe results experiment.yaml",
                                        "flambe results flambe-output --stage train --limit 10",
                                        "flambe results experiment.yaml -o csv > results.csv",
-                                       "flambe results experiment.yaml --sort loss -o json", NULL};
+                                       "flambe results experiment.yaml --sort loss -o json",
+                                       "flambe results mine:sweep --limit 10",
+                                       NULL};
 
 const struct command cmd_results = {
     .name = "results",
-    .usage = "DIR",
+    .usage = "DIR|CLUSTER:EXPERIMENT",
     .summary = "list an experiment's trials, the best first",
     .help =
         "DIR is an experiment's results on this machine: the directory output__NAME, the one that "
@@ -369,7 +373,7 @@ const struct command cmd_results = {
         "from the smallest value; trials without the value come last. -o csv and -o json have all "
         "columns, and -o csv is RFC 4180's: a parameter or metric named as another column has "
         "'param.' or 'metric.' in front. In -o json what JSON has no number for is the text nan, "
-        "inf or -inf. On a terminal, control characters are shown as \\xNN.",
+        "inf or -inf. On a terminal, control characters are shown as \\xNN." HELP_ELSEWHERE,
     .examples = examples,
     .options = options,
     .option_count = COUNT_OF(options),
@@ -377,5 +381,6 @@ const struct command cmd_results = {
     .max = 1,
     .complete = "file",
     .csv = true,
+    .elsewhere = true,
     .run = run,
 };

@@ -183,6 +183,7 @@ static int run(struct cli *cli, struct err *err)
 
 static const struct option_row options[] = {
     OPTION_CREATOR,
+    OPTION_IDENTITY,
     {"all", 'a', OPTION_FLAG, NULL, NULL, "show everyone's clusters, not only yours",
      offsetof(struct cli_options, all)},
 };
@@ -193,7 +194,7 @@ static const char *const examples[] = {"flambe status", "flambe status mine -o j
 
 const struct command cmd_status = {
     .name = "status",
-    .usage = "[CLUSTER|DIR]",
+    .usage = "[CLUSTER|DIR|CLUSTER:EXPERIMENT]",
     .summary = "show a cluster's hosts, all your clusters, or how an experiment stands",
     .help =
         "CLUSTER is a name or a cluster file. Without it all your clusters in the region are "
@@ -204,11 +205,14 @@ const struct command cmd_status = {
         "holds it, or the experiment's file. Its stages are shown, with how many of their trials "
         "wait, run and have ended, the best of each, and what to type next. A word that is both a "
         "directory with results and a cluster's name means the directory; with --creator, the "
-        "cluster.",
+        "cluster."
+        "\n\nCLUSTER:EXPERIMENT is an experiment on a cluster; 'CLUSTER:' is the one that runs "
+        "there, or was the last to.",
     .examples = examples,
     .options = options,
     .option_count = COUNT_OF(options),
     .max = 1,
     .complete = "cluster",
+    .elsewhere = true,
     .run = run,
 };

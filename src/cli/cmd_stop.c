@@ -190,14 +190,17 @@ static const struct option_row options[] = {
     {"timeout", 0, OPTION_TEXT, "SECONDS", NULL,
      "wait at most so long; 0: do not wait (default: a day; with --now, 2 minutes)",
      offsetof(struct cli_options, timeout)},
+    OPTION_CREATOR,
+    OPTION_IDENTITY,
 };
 
 static const char *const examples[] = {"flambe stop experiment.yaml",
-                                       "flambe stop flambe-output/output__sweep --now", NULL};
+                                       "flambe stop flambe-output/output__sweep --now",
+                                       "flambe stop mine:sweep", NULL};
 
 const struct command cmd_stop = {
     .name = "stop",
-    .usage = "DIR",
+    .usage = "DIR|CLUSTER:EXPERIMENT",
     .summary = "end an experiment that runs on this machine",
     .help =
         "DIR is an experiment's results on this machine: the directory output__NAME, the one that "
@@ -205,12 +208,13 @@ const struct command cmd_stop = {
         "lets those that run come to their end, and ends; with --now it ends them too. This waits "
         "until it is gone. What has ended is kept, and 'flambe FILE' goes on with the rest.\n"
         "\n"
-        "Where nothing runs there is nothing to do, and the exit status is 0.",
+        "Where nothing runs there is nothing to do, and the exit status is 0." HELP_ELSEWHERE,
     .examples = examples,
     .options = options,
     .option_count = COUNT_OF(options),
     .min = 1,
     .max = 1,
     .complete = "file",
+    .elsewhere = true,
     .run = run,
 };

@@ -1,6 +1,7 @@
 /* flambe FILE, flambe up FILE: makes the cluster, or what is missing of it. */
 #include "base/json.h"
 #include "base/mem.h"
+#include "cli/cluster_run.h"
 #include "cli/commands.h"
 #include "cli/hosttable.h"
 #include "cli/plan_view.h"
@@ -18,6 +19,8 @@ struct up {
     struct cluster_launch *launch;
     char *node_program; /* flambe-node, for the hosts; NULL where there is none */
     usec_t began;
+    bool quiet; /* an experiment is to run there: that it is ready is no result */
+    struct cluster_equipped equipped;
 };
 
 static size_t count_steps(const struct plan *p, enum plan_verb verb)
@@ -164,17 +167,19 @@ static int act(struct up *u, struct err *err)
     live_free(live);
     if (rc == -1)
         explain(u, &hosts, &why);
-    if (u->cli->json)
+    u->equipped = s->cluster.equipped;
+    if (u->cli->json && !u->quiet)
         say_json(u, &hosts, rc == -1 ? &why : NULL);
-    else if (rc == 0)
+    else if (rc == 0 && !u->quiet)
         say_ready(u, &hosts);
     cluster_hosts_done(&hosts);
     return rc == -1 ? err_copy(err, &why) : 0;
 }
 
-static int run(struct cli *cli, struct err *err)
+static int up(struct up *made, struct err *err)
 {
-    struct up u = {.cli = cli, .path = cli->args.items[0], .began = clock_mono(clock_system())};
+    struct up u = *made;
+    struct cli *cli = u.cli;
     bool go = false;
     int rc = planned_load(&u.planned, cli, u.path, true, err);
     if (rc == 0)
@@ -196,6 +201,22 @@ static int run(struct cli *cli, struct err *err)
     ssh_identity_free(u.identity);
     free(u.node_program);
     planned_done(&u.planned);
+    made->equipped = u.equipped;
+    return rc;
+}
+
+static int run(struct cli *cli, struct err *err)
+{
+    struct up u = {.cli = cli, .path = cli->args.items[0], .began = clock_mono(clock_system())};
+    return up(&u, err);
+}
+
+int up_for_experiment(struct cli *cli, const char *path, struct cluster_equipped *out,
+                      struct err *err)
+{
+    struct up u = {.cli = cli, .path = path, .began = clock_mono(clock_system()), .quiet = true};
+    int rc = up(&u, err);
+    *out = u.equipped;
     return rc;
 }
 

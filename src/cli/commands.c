@@ -1,5 +1,6 @@
 /* See commands.h. A new verb of flambe is a file cmd_VERB.c and a line here. */
 #include "cli/commands.h"
+#include "cli/elsewhere.h"
 #include "cli/file.h"
 
 const struct command *const commands[] = {
@@ -22,4 +23,5 @@ const struct program cli_program = {
         "A cluster's file: makes the cluster on AWS EC2, finds it again by name, runs commands "
         "on it, and takes it down. An experiment's file: runs its trials on this machine.",
     .command_of_file = command_of,
+    .elsewhere = elsewhere_run,
 };

@@ -17,6 +17,9 @@ struct program {
     /* The variable in which whoever shows the output elsewhere gives the size of the terminal, as
      * "COLUMNSxROWS"; NULL: there is none. */
     const char *terminal_variable;
+    /* Carries the verb out where its first operand means something that is not on this machine;
+     * *ours is false where it does not. NULL: nothing is elsewhere. */
+    int (*elsewhere)(struct cli *cli, bool *ours, struct err *err);
 };
 extern const struct program cli_program;
 
@@ -40,6 +43,12 @@ extern const struct command cmd_up, cmd_run, cmd_plan, cmd_status, cmd_results, 
             "the private key, where this machine did not make the cluster", \
             offsetof(struct cli_options, identity)                          \
     }
+
+/* What `DIR` may be too, in the help of verbs with .elsewhere. */
+#define HELP_ELSEWHERE                                                                            \
+    "\n\nCLUSTER:EXPERIMENT is one on a cluster, which is asked over SSH; CLUSTER alone, a name " \
+    "or "                                                                                         \
+    "a cluster file, means the one that runs there, or was the last to."
 
 const struct command *command_find(const char *name); /* NULL if unknown */
 const char *command_nearest(const char *name);        /* NULL where none is near */

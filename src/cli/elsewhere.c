@@ -1,7 +1,9 @@
 /* See elsewhere.h. */
 #include "cli/elsewhere.h"
 #include "base/mem.h"
+#include "cli/attach.h"
 #include "cli/commands.h"
+#include "cli/file.h"
 #include "cli/prefix.h"
 #include "cli/results.h"
 #include "cli/text.h"
@@ -9,6 +11,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#define STATUS_CTRL_C 130
 #define PATIENCE (10 * USEC_PER_SEC) /* for an orchestrator that does not answer at once */
 
 /* ---- what a word means ----------------------------------------------------------------------- */
@@ -53,6 +56,7 @@ bool elsewhere_parse(struct cli *cli, const char *word, struct elsewhere *out)
     const char *colon = strrchr(word, ':');
     if (colon && colon > word && !strchr(colon, '/')) {
         out->cluster = mem_dup_n(word, (size_t)(colon - word));
+        out->colon = true;
         out->experiment = colon[1] ? mem_dup(colon + 1) : NULL;
         return true;
     }
@@ -129,9 +133,6 @@ static void add_options(const struct cli *cli, struct strv *words)
         else if (row->kind == OPTION_TEXT && *(const char *const *)field)
             strv_take(words, mem_printf("--%s=%s", row->name, *(const char *const *)field));
     }
-    if (cli->opt.output)
-        strv_take(words, mem_printf("--output=%s", cli->opt.output));
-    strv_add(words, cli->out.color ? "--color=always" : "--color=never");
 }
 
 /* A style of ours (text_styled) at the text's beginning: its length, or 0. */
@@ -214,17 +215,13 @@ static void add_environment(const struct cli *cli, struct strv *words)
     strv_take(words, mem_printf("FLAMBE_TERMINAL=%zux%zu", width, height));
 }
 
-static int call(struct cli *cli, struct node_link *l, const char *directory, struct err *err)
+/* `words`: what stands behind the program's name. */
+static int call(struct cli *cli, struct node_link *l, const struct strv *behind, struct err *err)
 {
     AUTO_STRV struct strv words = {0};
     add_environment(cli, &words);
     strv_add(&words, NODE_PROGRAM);
-    strv_add(&words, cli->command->name);
-    add_options(cli, &words);
-    strv_add(&words, "--");
-    strv_add(&words, directory);
-    for (size_t i = 1; i < cli->args.count; i++)
-        strv_add(&words, cli->args.items[i]);
+    strv_copy(&words, behind);
     struct showing s = {.cli = cli, .loop = l->reach.session.loop};
     s.streams[0] = (struct prefix){.label = mem_dup(""), .write = show_out, .ctx = &s};
     s.streams[1] = (struct prefix){.label = mem_dup(""), .write = show_err, .ctx = &s};
@@ -246,10 +243,73 @@ static int call(struct cli *cli, struct node_link *l, const char *directory, str
     return rc;
 }
 
+static void add_output(const struct cli *cli, struct strv *words)
+{
+    if (cli->opt.output)
+        strv_take(words, mem_printf("--output=%s", cli->opt.output));
+    strv_add(words, cli->out.color ? "--color=always" : "--color=never");
+}
+
+int elsewhere_summary(struct node_link *l, const char *word, const char *directory, int status,
+                      struct err *err)
+{
+    struct cli *cli = l->reach.session.cli;
+    AUTO_STRV struct strv words = {0};
+    strv_add(&words, "status");
+    add_output(cli, &words);
+    strv_add(&words, "--");
+    strv_add(&words, directory);
+    if (call(cli, l, &words, err) == -1)
+        return -1;
+    const char *colon = strchr(word, ':');
+    int n = colon ? (int)(colon - word) : (int)strlen(word);
+    if (!cli->json)
+        output_printf(&cli->out,
+                      "next: flambe results %s   to see each trial\n"
+                      "      flambe fetch %.*s %s   to bring the results home\n",
+                      word, n, word, colon ? colon + 1 : "");
+    cli->exit_status = status;
+    return 0;
+}
+
+static int pass_on(struct cli *cli, struct node_link *l, const char *directory, struct err *err)
+{
+    AUTO_STRV struct strv words = {0};
+    strv_add(&words, cli->command->name);
+    add_options(cli, &words);
+    add_output(cli, &words);
+    strv_add(&words, "--");
+    strv_add(&words, directory);
+    for (size_t i = 1; i < cli->args.count; i++)
+        strv_add(&words, cli->args.items[i]);
+    return call(cli, l, &words, err);
+}
+
+static int watch(struct cli *cli, struct node_link *l, const struct elsewhere *e,
+                 const char *directory, struct err *err)
+{
+    bool detached;
+    int status;
+    const char *name = strstr(directory, RESULTS_PREFIX);
+    AUTO_FREE char *word =
+        mem_printf("%s:%s", e->cluster, name ? name + strlen(RESULTS_PREFIX) : "");
+    if (attach_follow(l, e->cluster, directory, &detached, &status, err) == -1)
+        return -1;
+    if (detached) {
+        cli->exit_status = STATUS_CTRL_C;
+        return 0;
+    }
+    return elsewhere_summary(l, word, directory, status, err);
+}
+
 int elsewhere_run(struct cli *cli, bool *ours, struct err *err)
 {
     struct elsewhere e;
     *ours = cli->args.count && elsewhere_parse(cli, cli->args.items[0], &e);
+    if (*ours && cli->command == &cmd_status && !e.colon) { /* that is about its hosts */
+        elsewhere_done(&e);
+        *ours = false;
+    }
     if (!*ours)
         return 0;
     struct node_link l;
@@ -258,7 +318,8 @@ int elsewhere_run(struct cli *cli, bool *ours, struct err *err)
     if (rc == 0)
         rc = elsewhere_results(&l, &e, &directory, err);
     if (rc == 0)
-        rc = call(cli, &l, directory, err);
+        rc = cli->command == &cmd_attach ? watch(cli, &l, &e, directory, err)
+                                         : pass_on(cli, &l, directory, err);
     node_link_done(&l);
     elsewhere_done(&e);
     return rc;

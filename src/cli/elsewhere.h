@@ -11,6 +11,7 @@
 struct elsewhere {
     char *cluster;
     char *experiment; /* or NULL */
+    bool colon;       /* it was typed with a ':' */
 };
 
 /* Whether `word` means one: it is no path of this machine with an experiment's results, and names a
@@ -25,6 +26,11 @@ int elsewhere_run(struct cli *cli, bool *ours, struct err *err) MUST_CHECK;
 /* The directory of its results on the cluster's hosts: of the experiment named, else of the one
  * that runs or was the last to. The caller frees *directory. */
 int elsewhere_results(struct node_link *l, const struct elsewhere *e, char **directory,
+                      struct err *err) MUST_CHECK;
+
+/* What came of an experiment that has ended: its status, and what to type next, on standard output.
+ * `status` becomes the program's own. `word` is how the user would type it. */
+int elsewhere_summary(struct node_link *l, const char *word, const char *directory, int status,
                       struct err *err) MUST_CHECK;
 
 #endif

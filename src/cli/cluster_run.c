@@ -1,0 +1,279 @@
+/* See cluster_run.h. */
+#include "cli/cluster_run.h"
+#include "base/digest.h"
+#include "base/json.h"
+#include "base/mem.h"
+#include "cli/attach.h"
+#include "cli/elsewhere.h"
+#include "cli/file.h"
+#include "cli/send.h"
+#include "cli/text.h"
+#include "experiment/plan.h"
+#include "experiment/secrets.h"
+#include "os/fs.h"
+#include <limits.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#define PATIENCE (20 * USEC_PER_SEC) /* for the orchestrator to answer */
+#define ENTRY_VERSION 1              /* of node/entry.h */
+#define NAME_MAX_SHOWN 256
+
+struct job {
+    struct cli *cli;
+    const char *path, *cluster; /* as they were typed */
+    struct buf text;
+    struct experiment experiment;
+    bool loaded;
+    struct experiment_plan plan;
+    char *secrets, *working;
+    struct strv resources;
+    struct node_link link;
+    struct reach hosts; /* all of them */
+    bool linked, reached;
+    struct manifest manifest;
+    bool local; /* the cluster's `engine: local` */
+};
+
+/* ---- the file ---------------------------------------------------------------------------------
+ */
+
+static int load(struct job *j, struct err *err)
+{
+    uint32_t seed;
+    digest_random(&seed, sizeof seed); /* for the checks alone: the run draws its own */
+    struct experiment_options o = {
+        .machine = {.cpus = INT_MAX, .gpus = INT_MAX}, .seed = seed & INT_MAX, .on_cluster = true};
+    struct diags diags;
+    if (fs_read_user_file(j->path, "an experiment's file", YAML_BYTES_MAX, &j->text, err) == -1)
+        return -1;
+    int rc = experiment_parse(j->path, buf_view(&j->text), &o, &j->experiment, &diags, err);
+    if (rc == -1 && diags_total(&diags))
+        file_show_diagnostics(j->cli, &diags);
+    diags_done(&diags);
+    j->loaded = rc == 0;
+    return rc == 0 ? experiment_plan_make(&j->experiment, &j->plan, err) : -1;
+}
+
+static int check_secrets(struct job *j, struct err *err)
+{
+    struct diags diags;
+    AUTO_FREE char *warning = NULL;
+    int rc = secrets_check(j->cli->opt.secrets, &j->secrets, &warning, &diags, err);
+    if (rc == -1 && diags_total(&diags))
+        file_show_diagnostics(j->cli, &diags);
+    diags_done(&diags);
+    if (warning)
+        cli_warn(j->cli, warning);
+    return rc;
+}
+
+/* ---- the cluster ------------------------------------------------------------------------------
+ */
+
+static int make_cluster(struct job *j, struct err *err)
+{
+    struct cluster_equipped equipped = {0};
+    struct diags diags;
+    struct cluster_spec spec;
+    struct str s = str_of(j->cluster);
+    bool is_file = strchr(j->cluster, '/') || str_ends(s, ".yaml") || str_ends(s, ".yml");
+    if (!is_file)
+        return 0;
+    if (up_for_experiment(j->cli, j->cluster, &equipped, err) == -1)
+        return -1;
+    if (!equipped.usable)
+        return err_set(err, ERR_REMOTE, "no experiment can run on the cluster: %s",
+                       equipped.why_not[0] ? equipped.why_not : "its hosts were not equipped");
+    if (cluster_spec_load(j->cluster, &spec, &diags, NULL) == 0) {
+        j->local = spec.engine && strcmp(spec.engine, "local") == 0;
+        cluster_spec_done(&spec);
+    }
+    diags_done(&diags);
+    return 0;
+}
+
+static void name_entry(const json_t *e, struct buf *out)
+{
+    const char *name = json_text(e, "name"), *by = json_text(e, "by");
+    AUTO_BUF struct buf clean = {.max = NAME_MAX_SHOWN};
+    AUTO_FREE char *text = by ? mem_printf("'%s' of %s", name ? name : "?", by)
+                              : mem_printf("'%s'", name ? name : "?");
+    text_clean(str_of(text), false, &clean);
+    buf_add_str(out, buf_view(&clean));
+}
+
+/* Before anything is sent: whether something else runs. The queue itself decides later. */
+static int check_queue(struct job *j, struct err *err)
+{
+    static const char *const words[] = {"queue", "list", "-o", "json", NULL};
+    const struct cli_options *opt = &j->cli->opt;
+    json_auto_t *queue = NULL;
+    if (opt->queue || opt->force)
+        return 0;
+    if (node_ask(&j->link, words, (struct str){0}, &queue, err) == -1)
+        return -1;
+    const json_t *entries = json_object_get(queue, "entries"), *first = json_array_get(entries, 0);
+    if (!first)
+        return 0;
+    AUTO_BUF struct buf what = {0};
+    name_entry(first, &what);
+    char since[CLOCK_ISO_SIZE] = "";
+    json_int_t began = json_integer_value(json_object_get(first, "began"));
+    if (began)
+        clock_iso((usec_t)began * USEC_PER_SEC, since);
+    cli_hint(j->cli, "flambe attach %s   to see it", j->cluster);
+    cli_hint(j->cli, "flambe %s -c %s --queue   to run behind it", j->path, j->cluster);
+    cli_hint(j->cli, "flambe %s -c %s --force   to end it and run in its place", j->path,
+             j->cluster);
+    return err_set(err, ERR_CONFLICT, "%s runs on '%s'%s%s", buf_text(&what),
+                   j->link.reach.target.name, *since ? " since " : "", since);
+}
+
+static int reach_hosts(struct job *j, struct err *err)
+{
+    j->linked = true;
+    if (node_link_open(&j->link, j->cli, j->cluster, PATIENCE, err) == -1)
+        return -1;
+    j->reached = true;
+    return reach_open(&j->hosts, j->cli, j->cluster, NULL, err);
+}
+
+/* ---- sending ----------------------------------------------------------------------------------
+ */
+
+/* Where this machine keeps what it fetched for the cluster's hosts. */
+static char *fetch_directory(const struct job *j)
+{
+    AUTO_FREE char *cache = fs_cache_dir();
+    AUTO_FREE char *all = fs_join(cache, "resources");
+    return fs_join(all, j->experiment.name);
+}
+
+static int send_files(struct job *j, struct err *err)
+{
+    AUTO_FREE char *directory = fetch_directory(j);
+    if (fs_mkdirs(directory, 0700, err) == -1 ||
+        run_fetch(j->cli, j->link.reach.session.loop, &j->experiment, directory, &j->resources,
+                  err) == -1)
+        return -1;
+    struct send_order o = {.experiment = &j->experiment,
+                           .working = j->working,
+                           .resources = &j->resources,
+                           .secrets = j->secrets};
+    return send_experiment(&j->hosts, &o, &j->manifest, err);
+}
+
+/* Where the experiment's file is on the hosts: in the tree, at the same path as here. */
+static char *remote_file(const struct job *j, struct err *err)
+{
+    AUTO_FREE char *real = realpath(j->path, NULL), *tree = realpath(j->manifest.tree, NULL);
+    size_t n = tree ? strlen(tree) : 0;
+    if (!real || !tree || strncmp(real, tree, n) != 0 || real[n] != '/') {
+        err_set(err, ERR_USAGE, "'%s' is not below the current directory, which is what is sent",
+                j->path);
+        return NULL;
+    }
+    return mem_printf("%s/work%s", j->manifest.remote, real + n);
+}
+
+static char *who(void)
+{
+    char host[HOST_NAME_MAX + 1] = "";
+    const char *user = getenv("USER");
+    if (gethostname(host, sizeof host - 1) == -1)
+        host[0] = '\0';
+    return mem_printf("%s@%s", user && *user ? user : "somebody", host);
+}
+
+static int put_into_queue(struct job *j, char **results, struct err *err)
+{
+    const struct cli_options *opt = &j->cli->opt;
+    AUTO_FREE char *file = remote_file(j, err);
+    if (!file)
+        return -1;
+    AUTO_FREE char *work = fs_join(j->manifest.remote, "work"), *by = who();
+    AUTO_FREE char *secrets =
+        j->secrets ? mem_printf("%s/secrets/%s.ini", FILES_ROOT, j->experiment.name) : NULL;
+    json_auto_t *entry = json_pack(
+        "{s:i, s:s, s:s, s:s, s:O, s:O, s:s, s:s, s:s?, s:b, s:b, s:b, s:o, s:I}", "version",
+        ENTRY_VERSION, "name", j->experiment.name, "file", file, "work", work, "resources",
+        j->manifest.resources, "extensions", j->manifest.extensions, "save_path", FILES_RESULTS,
+        "engine", j->local ? "local" : "slurm", "secrets", secrets, "force", opt->force, "reuse",
+        opt->reuse, "install", opt->install, "by", json_lossy(by), "submitted",
+        (json_int_t)(clock_wall(clock_system()) / USEC_PER_SEC));
+    AUTO_BUF struct buf text = {0};
+    json_write(entry, false, &text);
+    const char *words[8] = {"queue", "add", "-", "-o", "json"};
+    size_t n = 5;
+    if (opt->queue)
+        words[n++] = "--queue";
+    if (opt->force)
+        words[n++] = "--force";
+    json_auto_t *answer = NULL;
+    if (node_ask(&j->link, words, buf_view(&text), &answer, err) == -1)
+        return -1;
+    const char *there = json_text(answer, "results");
+    *results =
+        there ? mem_dup(there) : mem_printf("%s/output__%s", FILES_RESULTS, j->experiment.name);
+    return 0;
+}
+
+/* ---- the whole --------------------------------------------------------------------------------
+ */
+
+static int prepare(struct job *j, struct err *err)
+{
+    if (j->cli->opt.debug)
+        return err_set(err, ERR_USAGE,
+                       "'--debug' shows what one trial prints on this machine: it does not go "
+                       "with a cluster; there 'flambe logs %s -f' does",
+                       j->cluster);
+    j->working = getcwd(NULL, 0);
+    if (!j->working)
+        return err_set(err, ERR_IO, "the current directory is gone");
+    return load(j, err) == -1 || check_secrets(j, err) == -1 ? -1 : 0;
+}
+
+static int follow(struct job *j, const char *results, struct err *err)
+{
+    bool detached;
+    int status;
+    AUTO_FREE char *word = mem_printf("%s:%s", j->link.reach.target.name, j->experiment.name);
+    if (attach_follow(&j->link, j->link.reach.target.name, results, &detached, &status, err) == -1)
+        return -1;
+    if (detached)
+        return 0;
+    return elsewhere_summary(&j->link, word, results, status, err);
+}
+
+static int work(struct job *j, struct err *err)
+{
+    AUTO_FREE char *results = NULL;
+    if (prepare(j, err) == -1 || make_cluster(j, err) == -1 || reach_hosts(j, err) == -1 ||
+        check_queue(j, err) == -1 || send_files(j, err) == -1 ||
+        put_into_queue(j, &results, err) == -1)
+        return -1;
+    return follow(j, results, err);
+}
+
+int cluster_run(struct cli *cli, const char *path, const char *cluster, struct err *err)
+{
+    struct job j = {.cli = cli, .path = path, .cluster = cluster};
+    struct err why = {0};
+    int rc = work(&j, &why);
+    if (j.reached)
+        reach_done(&j.hosts);
+    if (j.linked)
+        node_link_done(&j.link);
+    manifest_done(&j.manifest);
+    experiment_plan_done(&j.plan);
+    if (j.loaded)
+        experiment_done(&j.experiment);
+    strv_done(&j.resources);
+    buf_done(&j.text);
+    free(j.secrets);
+    free(j.working);
+    return rc == 0 ? 0 : err_copy(err, &why);
+}
