@@ -8,6 +8,7 @@
 #include <locale.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #define DRAW_GAP (100 * USEC_PER_MSEC)
 #define PLAIN_GAP (10 * USEC_PER_SEC) /* between two lines of progress */
@@ -15,8 +16,8 @@
 struct run_view {
     struct cli *cli;
     const struct clock *clock;
-    char *directory;
-    usec_t began, drawn; /* monotonic; the last draw, or line of progress */
+    char *directory, *here; /* `here`: the current one, with a '/' behind; or NULL */
+    usec_t began, drawn;    /* monotonic; the last draw, or line of progress */
 };
 
 static usec_t now(const struct run_view *v)
@@ -29,6 +30,8 @@ struct run_view *run_view_new(struct cli *cli, const struct clock *clock, const 
     setlocale(LC_CTYPE, ""); /* wcwidth() */
     struct run_view *v = mem_alloc(sizeof *v);
     *v = (struct run_view){.cli = cli, .clock = clock, .directory = mem_dup(directory)};
+    AUTO_FREE char *here = getcwd(NULL, 0);
+    v->here = here && here[1] ? mem_printf("%s/", here) : NULL;
     v->began = now(v);
     v->drawn = v->began - (cli->screen.tty ? DRAW_GAP : 0);
     return v;
@@ -45,6 +48,7 @@ void run_view_free(struct run_view *v)
         return;
     console_erase(&v->cli->screen);
     free(v->directory);
+    free(v->here);
     free(v);
 }
 
@@ -77,6 +81,19 @@ static void add_end(const struct store_trial *t, struct buf *out)
         buf_addf(out, ": %s", t->message);
 }
 
+/* Paths below the current directory as they are from there: a line is long enough without it. */
+static void add_shortened(const struct run_view *v, const char *text, struct buf *out)
+{
+    size_t n = v->here ? strlen(v->here) : 0;
+    for (const char *p = text; *p;) {
+        bool starts = p == text || strchr(" '\"(=:", p[-1]);
+        if (n && starts && strncmp(p, v->here, n) == 0)
+            p += n;
+        else
+            buf_addc(out, *p++);
+    }
+}
+
 static void trial_ended(struct run_view *v, const struct driver_event *e, const char *stage)
 {
     const struct store_trial *t = e->trial;
@@ -97,7 +114,9 @@ static void trial_ended(struct run_view *v, const struct driver_event *e, const 
         return; /* by the user, who knows */
     AUTO_BUF struct buf clean = {0}, line = {0};
     buf_addf(&text, "%s (", e->again ? "it is tried again" : "failure");
-    add_end(t, &text);
+    AUTO_BUF struct buf end = {0};
+    add_end(t, &end);
+    add_shortened(v, buf_text(&end), &text);
     buf_addc(&text, ')');
     if (!ended_by(t, ENGINE_NOT_STARTED))
         buf_addf(&text, ": see %s/%s/%s/console.out", v->directory, stage, t->name);
@@ -134,7 +153,7 @@ static void warn(struct run_view *v, const struct driver_event *e, const struct 
     AUTO_BUF struct buf text = {0};
     if (g && e->trial)
         buf_addf(&text, "%s/%s: ", g->name, e->trial->name);
-    buf_adds(&text, e->text);
+    add_shortened(v, e->text, &text);
     cli_warn(v->cli, buf_text(&text));
 }
 

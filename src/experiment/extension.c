@@ -207,7 +207,8 @@ static int run(const struct work *w, const struct command *c, struct err *err)
         struct str text = buf_view(&why);
         if (text.n > REASON_MAX)
             text.n = REASON_MAX;
-        rc = err_set(err, ERR_REMOTE, "%.*s; all that was said is in '%s'", STR_FMT(text), w->log);
+        AUTO_FREE char *log = fs_shown(w->log);
+        rc = err_set(err, ERR_REMOTE, "%.*s; all that was said is in '%s'", STR_FMT(text), log);
     }
     proc_result_done(&r);
     return rc;

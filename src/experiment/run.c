@@ -150,7 +150,8 @@ static int retire(struct run *r, struct err *err)
 
 static int exists(const struct run *r, const char *what, struct err *err)
 {
-    return err_set(err, ERR_EXISTS, "%s: '%s' has its results", what, r->directory);
+    AUTO_FREE char *place = fs_shown(r->directory);
+    return err_set(err, ERR_EXISTS, "%s: '%s' has its results", what, place);
 }
 
 /* The file's text without passwords and tokens, of which nothing is kept. */
@@ -392,24 +393,31 @@ static void write_drawn(const struct choice *c, struct buf *out)
     buf_addc(out, ']');
 }
 
+static void sort_by_node(struct drawn_list *l)
+{
+    if (l->count)
+        qsort(l->items, l->count, sizeof *l->items, by_node);
+}
+
 /* True where some are left as they are: a search draws them, or an alias has one text for several
- * places, each of which drew other numbers. */
+ * places, each of which drew other numbers, or is a search's. */
 static bool edit_draws(const struct experiment *e, struct edits *edits)
 {
-    struct drawn_list drawn = {0};
+    struct drawn_list drawn = {0}, searched = {0};
     bool left = false;
     for (size_t i = 0; i < e->stage_count; i++) {
         bool grid = e->stages[i].search.kind == SEARCH_GRID;
         left = left || !grid;
-        if (grid)
-            gather_drawn(&e->stages[i].space.choices, &drawn);
+        gather_drawn(&e->stages[i].space.choices, grid ? &drawn : &searched);
     }
-    if (drawn.count)
-        qsort(drawn.items, drawn.count, sizeof *drawn.items, by_node);
+    sort_by_node(&drawn);
+    sort_by_node(&searched);
     for (size_t i = 0; i < drawn.count; i++) {
         const struct yaml_node *n = drawn.items[i]->node;
         bool shared = (i + 1 < drawn.count && drawn.items[i + 1]->node == n) ||
-                      (i > 0 && drawn.items[i - 1]->node == n);
+                      (i > 0 && drawn.items[i - 1]->node == n) ||
+                      (searched.count && bsearch(&drawn.items[i], searched.items, searched.count,
+                                                 sizeof *searched.items, by_node));
         struct buf text = {0};
         left = left || shared;
         if (shared)
@@ -418,6 +426,7 @@ static bool edit_draws(const struct experiment *e, struct edits *edits)
         add_edit(edits, n->start, n->end, buf_take(&text));
     }
     free(drawn.items);
+    free(searched.items);
     return left;
 }
 

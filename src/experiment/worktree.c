@@ -1,6 +1,7 @@
 /* See worktree.h. */
 #include "experiment/worktree.h"
 #include "base/mem.h"
+#include "base/port.h"
 #include "os/children.h"
 #include "os/fs.h"
 #include <errno.h>
@@ -50,7 +51,7 @@ static int run(struct loop *loop, const char *const *argv, struct listing *l, in
 
 static struct str last_part(struct str path)
 {
-    const char *slash = memrchr(path.p, '/', path.n);
+    const char *slash = port_memrchr(path.p, '/', path.n);
     return slash ? (struct str){slash + 1, path.n - (size_t)(slash + 1 - path.p)} : path;
 }
 

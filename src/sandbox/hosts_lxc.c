@@ -405,7 +405,8 @@ static void unmounted(void *ctx, int exit_status, const char *output)
 {
     (void)exit_status, (void)output;
     struct host *h = ctx;
-    const char *const argv[] = {"rm", "-rf", "--one-file-system", h->dir, NULL};
+    AUTO_FREE char *shared = fs_join(h->all->shared, h->id);
+    const char *const argv[] = {"rm", "-rf", "--one-file-system", h->dir, shared, NULL};
     h->child = child_start(h->all->loop, argv, NULL, removed, h);
 }
 

@@ -266,6 +266,7 @@ static void lxc_free(struct lxc *all)
     image_done(&all->image);
     bridge_done(&all->bridge);
     free(all->dir);
+    free(all->shared);
     free(all->network);
     free(all->public_network);
     free(all->prefix);
@@ -310,6 +311,7 @@ static void op_close(void *self, bool keep)
         (void)!loop_wait(all->loop, all_gone, all, CLOSE_BOUND, NULL);
         loop_unshield(all->loop);
         (void)!sweep(all->loop, all->dir, all->prefix, NULL);
+        (void)!fs_remove_tree(all->shared, NULL);
         remove_network(all);
     }
     lxc_free(all);
@@ -389,6 +391,7 @@ int hosts_open_lxc(const struct host_options *o, enum host_kind kind, struct hos
     all->loop = o->loop;
     all->kind = kind;
     all->dir = fs_join(o->dir, "hosts");
+    all->shared = fs_join(o->dir, "shared");
     all->network = mem_dup(o->network);
     all->public_network = mem_dup(o->public_network);
     all->prefix = make_prefix(o->dir);
@@ -409,7 +412,7 @@ int hosts_open_lxc(const struct host_options *o, enum host_kind kind, struct hos
                                     .network = o->network,
                                     .public_network = o->public_network,
                                     .owner = o->dir};
-    if (fs_mkdirs(all->dir, 0700, err) == -1 ||
+    if (fs_mkdirs(all->dir, 0700, err) == -1 || fs_mkdirs(all->shared, 0755, err) == -1 ||
         bridge_open(o->loop, &bridge, &all->bridge, err) == -1 ||
         image_ensure(&image, &all->image, err) == -1) {
         lxc_free(all);
@@ -439,7 +442,8 @@ int hosts_sweep(const struct host_options *o, struct err *err)
         return -1;
     if (geteuid() != 0)
         return fs_remove_tree(dir, err);
-    if (sweep(o->loop, dir, prefix, err) == -1)
+    AUTO_FREE char *shared = fs_join(o->dir, "shared");
+    if (sweep(o->loop, dir, prefix, err) == -1 || fs_remove_tree(shared, err) == -1)
         return -1;
     struct bridge_options bridge = {.name = o->bridge,
                                     .network = o->network,

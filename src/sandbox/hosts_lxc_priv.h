@@ -28,7 +28,12 @@
 #define LXC_STOP_BOUND_LIGHT (2 * USEC_PER_SEC) /* light */
 #define LXC_CONSOLE_TAIL ((size_t)64 << 10)
 #define LXC_CONSOLE_FILE_MAX "262144" /* bytes of console.log, before it begins anew */
-#define LXC_VOLUME_GB_MAX 16384       /* EBS's own */
+/* A directory that all booted hosts see: it stands in for NFS, which a container has only where the
+ * machine's kernel has it. A host says so in the announcement, which holds the path. What belongs
+ * to one instance lies there below its id, and goes with it. */
+#define HOST_SHARED "/srv/flambe-shared"
+#define HOST_SHARED_ANNOUNCEMENT "etc/flambe/shared-directory"
+#define LXC_VOLUME_GB_MAX 16384 /* EBS's own */
 
 enum lxc_state {
     LXC_OFF,
@@ -43,6 +48,7 @@ struct lxc {
     struct loop *loop;
     enum host_kind kind;
     char *dir, *public_network, *network; /* DIR/hosts; as the options say */
+    char *shared;                         /* DIR/shared: see HOST_SHARED */
     char *prefix;                         /* of containers' names: "fl1a2b3c4d-" */
     struct image image;
     struct bridge bridge;

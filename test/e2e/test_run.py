@@ -120,6 +120,15 @@ def test_what_a_script_gets(sweep):
     assert result["memory_peak"] > 1 << 20 and result["seconds"] > 0
 
 
+def test_without_a_path_the_current_directory_is_not_looked_through(lab):
+    lab.write("env", "#!/bin/sh\n/bin/echo of the current directory\n", 0o755)
+    del lab.env["PATH"]
+    lab.file("nowhere", "pipeline:\n  a: !Command {command: [env]}\n")
+    lab.good("nowhere.yaml")
+    path = f"PATH=/usr/local/bin:/usr/bin:/bin:{os.path.dirname(FLAMBE)}"
+    assert path in lab.console("nowhere", "a", "0").splitlines()
+
+
 def test_what_a_command_gets(sweep):
     sweep.good("sweep.yaml")
     name = "args_1=fast,lr=0.25,size=8_2"

@@ -251,14 +251,17 @@ static void plain_lines(void **state)
     bad.end = (char *)"time limit"; /* by a signal, too, but that is not why */
     tell(v, &s, DRIVER_TRIAL_ENDED, &bad, NULL);
     tell(v, &s, DRIVER_WARNING, NULL, "an event file is damaged");
+    AUTO_FREE char *here = getcwd(NULL, 0);
+    AUTO_FREE char *message = mem_printf("no '%s/a/b' beside /else%s/a", here, here);
+    tell(v, &s, DRIVER_WARNING, NULL, message);
+    AUTO_FREE char *kept = mem_printf("flambe: warning: no 'a/b' beside /else%s/a\n", here);
     for (int i = 0; i < 25; i++) {
         w.mono += USEC_PER_SEC;
         run_view_tick(v, &s);
     }
     tell(v, &s, DRIVER_STAGE_ENDED, NULL, NULL);
     run_view_free(v);
-    assert_file(
-        &w, "screen",
+    AUTO_FREE char *want = mem_printf(
         "fetching \\x1b[2J data\n"
         "stage 'train': 12 trials\n"
         "train/lr=2_1: failure (exit status 3: no\\x0aroom): see "
@@ -267,10 +270,12 @@ static void plain_lines(void **state)
         "train/lr=2_1: it is tried again (signal 9): see out/output__x/train/lr=2_1/console.out\n"
         "train/lr=2_1: failure (time limit): see out/output__x/train/lr=2_1/console.out\n"
         "flambe: warning: an event file is damaged\n"
-        "16 pending, 2 running, 6 success, 1 failure (10 s, about 3 min 20 s left)\n"
+        "%s16 pending, 2 running, 6 success, 1 failure (10 s, about 3 min 20 s left)\n"
         "16 pending, 2 running, 6 success, 1 failure (20 s, about 3 min 20 s left)\n"
         "stage 'train': running: 4 pending, 2 running, 5 success, 1 failure; best loss 0.123457 of "
-        "lr=0.1,layers=2_7\n");
+        "lr=0.1,layers=2_7\n",
+        kept);
+    assert_file(&w, "screen", want);
     run_view_free(NULL);
     finish(&w);
 }
