@@ -26,6 +26,7 @@ static int carry(struct cli *cli, struct entry *e, struct err *err)
                                 .reuse = e->reuse,
                                 .resources = e->resources,
                                 .extensions = e->extensions,
+                                .machine = node_machine,
                                 .engine = node_make_engine,
                                 .find_resources = node_find_resources,
                                 .ctx = e};

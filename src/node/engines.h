@@ -4,7 +4,10 @@
 
 #include "cli/carry_out.h"
 
+/* The most CPUs and GPUs that one node has, of the lines "CPUS|GRES" of Slurm's sinfo. */
+struct machine node_largest(struct str sinfo);
 /* Of carry_order; `ctx` is the entry. */
+struct machine node_machine(void *ctx, struct loop *loop);
 int node_make_engine(void *ctx, const struct carry_engine *e, struct engine **out,
                      struct err *err) MUST_CHECK;
 int node_find_resources(void *ctx, struct loop *loop, const struct experiment *e,

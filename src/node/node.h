@@ -4,8 +4,8 @@
 
 #include "cli/commands.h"
 
-extern const struct command node_attach, node_queue, node_run, node_status, node_unit_command,
-    node_watch;
+extern const struct command node_attach, node_queue, node_run, node_status, node_trial,
+    node_unit_command, node_watch;
 
 #define OPTION_AS                                                                               \
     {                                                                                           \
