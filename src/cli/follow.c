@@ -32,11 +32,9 @@ struct follow {
     struct driver_status status;
     enum stage_state *told; /* by stage, for who sees no table */
     size_t told_count;
-    int64_t after;       /* of the history */
-    bool begun;          /* what was there before has been told */
-    usec_t since;        /* wall; the run's begin */
-    struct strv earlier; /* lines of failures from before: the last ones */
-    int64_t earlier_count;
+    int64_t after; /* of the history */
+    bool begun;    /* what was there before has been told */
+    usec_t since;  /* wall; the run's begin */
     usec_t waited_from;
     char *shown; /* the last frame, as JSON */
 };
@@ -208,7 +206,14 @@ static void on_end(void *ctx, const struct store_end *e)
     tell(ctx, e);
 }
 
-/* Of what was there before only failures are told, and of many the last ones. */
+/* Of what was there before only failures are told, and of many the last ones: those of this process
+ * of the run, and of earlier ones those that stand. */
+static bool is_past_failure(const struct store_end *e, usec_t since)
+{
+    bool stands = e->last && e->trial.state == TRIAL_FAILURE;
+    return stands || (e->trial.state == TRIAL_PENDING && e->attempt.ended >= since);
+}
+
 struct past {
     int64_t after[FOLLOW_EARLIER_MAX]; /* the rows, as a ring */
     int64_t count, row;
@@ -218,8 +223,7 @@ struct past {
 static void note_past(void *ctx, const struct store_end *e)
 {
     struct past *p = ctx;
-    bool failed = e->trial.state == TRIAL_FAILURE || !e->last;
-    if (failed && e->attempt.ended >= p->since)
+    if (is_past_failure(e, p->since))
         p->after[p->count++ % FOLLOW_EARLIER_MAX] = e->row;
 }
 
@@ -231,8 +235,7 @@ struct telling {
 static void tell_past(void *ctx, const struct store_end *e)
 {
     struct telling *t = ctx;
-    bool failed = e->trial.state == TRIAL_FAILURE || !e->last;
-    if (failed && e->attempt.ended >= t->since)
+    if (is_past_failure(e, t->since))
         tell(t->f, e);
 }
 

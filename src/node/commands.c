@@ -4,8 +4,8 @@
 #include "os/companion.h"
 
 const struct command *const commands[] = {
-    &node_watch,  &node_queue, &node_run, &node_trial, &node_attach,       &node_status,
-    &cmd_results, &cmd_logs,   &cmd_stop, &cmd_log,    &node_unit_command, &cmd_help,
+    &node_watch, &node_queue, &node_run, &node_attach, &node_status,       &cmd_results,
+    &cmd_logs,   &cmd_stop,   &cmd_log,  &node_trial,  &node_unit_command, &cmd_help,
 };
 const size_t command_count = COUNT_OF(commands);
 

@@ -109,10 +109,15 @@ static int find(struct keeper *k, const char *id, struct err *err)
     return 0;
 }
 
-/* The first one gets its turn, if it has none. */
+/* The first one gets its turn, if it has none. The lock is not touched without need: that is a
+ * change of the directory too, and this would wake itself for ever. */
 static int take(struct keeper *k, struct err *err)
 {
     struct lock *lock;
+    if (find(k, NULL, err) == -1)
+        return -1;
+    if (!k->item || k->item->has_turn)
+        return 0;
     if (queue_lock(k->loop, k->directory, &lock, err) == -1)
         return -1;
     int rc = find(k, NULL, err);

@@ -4,7 +4,7 @@
 
 #include "cli/commands.h"
 
-extern const struct command node_trial, node_attach, node_queue, node_run, node_status,
+extern const struct command node_attach, node_queue, node_run, node_status, node_trial,
     node_unit_command, node_watch;
 
 #define OPTION_AS                                                                               \

@@ -261,7 +261,8 @@ def test_who_attaches_sees_frames_failures_and_the_end(node):
         assert values[-1] == {"end": {"state": "failed", "exit": 1, "reason": "1 trial failed"}}
         assert sum("end" in v for v in values) == 1
         says = [v["say"] for v in values if "say" in v]
-        assert sum("s/n=3_2: it is tried again (exit status 1)" in s for s in says) == 1
+        again = sum("s/n=3_2: it is tried again (exit status 1)" in s for s in says)
+        assert again == 1 or (child is late and not again)  # it may be of the process that died
         assert sum("s/n=3_2: failure (exit status 1)" in s for s in says) == 1
         frames = [v["frame"] for v in values if "frame" in v]
         assert all(a != b for a, b in zip(frames, frames[1:]))
@@ -303,3 +304,62 @@ def test_two_programs_of_one_build_say_the_same(node):
     link = node.home / "flambe"
     link.symlink_to(NODE)
     assert subprocess.run([link, "--version"], capture_output=True, text=True).stdout == said
+
+
+def switches(pid):
+    status = pathlib.Path(f"/proc/{pid}/status").read_text()
+    return sum(int(line.split()[1]) for line in status.splitlines() if "ctxt_switches" in line)
+
+
+def test_an_idle_service_sleeps(node):
+    """Its own lock is a file of the directory that it is told of changes in."""
+    node.q("add", "-", text=node.entry("first", trials=1))
+    watch = node.watch()
+    wait_for(lambda: node.over("first"))
+    time.sleep(1)
+    before = switches(watch.pid)
+    time.sleep(3)
+    assert switches(watch.pid) - before < 10
+    node.q("add", "-", text=node.entry("next", trials=1))
+    assert wait_for(lambda: node.over("next"))["state"] == "finished"
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="needs root, to be another user")
+def test_the_service_of_a_host_is_root_s_and_the_queue_the_user_s(node):
+    os.chmod(node.home, 0o755)
+    for parent in node.home.parents[:2]:
+        os.chmod(parent, 0o755)
+    (node.home / "node.json").write_text(json.dumps(
+        {"cluster": "x", "role": "orchestrator", "user": "me", "uid": 1234, "gid": 1235,
+         "groups": [1235, 1236], "home": str(node.work)}))
+    for place in (node.work, node.results):
+        place.mkdir(exist_ok=True)
+        os.chown(place, 1234, 1235)
+    argv = [NODE, "watch", "--config", node.home / "node.json", "--directory", node.queue]
+    watch = subprocess.Popen(list(map(str, argv)), env=node.lab.env, stdin=subprocess.DEVNULL,
+                             stdout=node.log, stderr=node.log)
+    node.lab.started.append(watch)
+    wait_for(lambda: (node.queue / "keeper").exists())
+    assert node.queue.stat().st_uid == 1234 and node.queue.stat().st_mode & 0o777 == 0o700
+    text = STEADY % ("mine", "begun", "ledger", "1")
+    text = text.replace("sleep 0.4", 'id; echo $HOME $USER $FLAMBE_KEEPER_PARENT.')
+    entry = node.home / "entry.json"
+    entry.write_text(node.entry("mine", text=text))
+    as_user = ["setpriv", "--reuid=1234", "--regid=1235", "--clear-groups"]
+    added = subprocess.run([*as_user, NODE, "queue", "add", "-", "--directory", str(node.queue)],
+                           input=entry.read_text(), capture_output=True, text=True, env=node.lab.env)
+    assert added.returncode == 0, added.stderr
+    outcome = wait_for(lambda: node.over("mine"))
+    assert outcome["state"] == "finished", node.said()
+    said = (node.results / "output__mine/s/n=1_0/console.out").read_text()
+    assert "uid=1234" in said and "gid=1235" in said and "1236" in said and "0(root)" not in said
+    assert f"{node.work} me ." in said
+    # The keeper goes with root's part, however that ends.
+    holder = int((node.queue / "keeper").read_text().split()[0])
+    watch.kill()
+    watch.wait()
+
+    def state():
+        path = pathlib.Path(f"/proc/{holder}/stat")
+        return path.read_text().split(") ")[1][0] if path.exists() else "Z"
+    wait_for(lambda: state() == "Z")
