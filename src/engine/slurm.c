@@ -58,7 +58,7 @@ static void note_end(struct slurm *s, struct slurm_item *it)
     if (b && it->view.result.end == ENGINE_LOST && it->view.started)
         slurm_batch_give_up(s, it);
     if (b && --b->live == 0)
-        b->gone_at = slurm_now(s) + (it->lost ? SLURM_LOST_KEEP : SLURM_SPEC_KEEP);
+        b->gone_at = slurm_now(s) + SLURM_SPEC_KEEP;
     if (it->former)
         return;
     s->live--;
@@ -234,7 +234,8 @@ static void turn(void *ctx)
         for (size_t k = 0; k < s->batches[i]->count; k++) {
             struct slurm_item *it = s->batches[i]->items[k];
             catch_up(s, it);
-            slurm_tell(s, it, (struct slurm_fact){.kind = SLURM_FACT_TIME});
+            if (it->view.phase != SLURM_OVER && slurm_now(s) >= it->view.due)
+                slurm_tell(s, it, (struct slurm_fact){.kind = SLURM_FACT_TIME});
         }
     }
     for (size_t i = 0; i < s->waiting_count; i++)

@@ -39,7 +39,6 @@
 #define SLURM_LOST "lost" /* the end of that file's name */
 #define SLURM_NODE_MAX 64
 #define SLURM_LIVE_MAX ((size_t)4096)         /* programs under way, in the queue or running */
-#define SLURM_ARRAY_MAX 1000                  /* tasks of one array, where Slurm takes more */
 #define SLURM_SPEC_MAX ((size_t)64 << 20)     /* bytes of one array's programs */
 #define SLURM_CALL_MAX (30 * USEC_PER_SEC)    /* for one of Slurm's programs */
 #define SLURM_TICK (250 * USEC_PER_MSEC)      /* between two looks at the clock and at files */
@@ -48,7 +47,6 @@
 #define SLURM_BACKOFF_MAX (10 * USEC_PER_SEC) /* between two tries while Slurm is silent */
 #define SLURM_REFUSALS_MAX 3                  /* of one array, by a Slurm that answers */
 #define SLURM_SPEC_KEEP (60 * USEC_PER_SEC)   /* after its last end, for a driver that dies now */
-#define SLURM_LOST_KEEP (10 * USEC_PER_MIN)   /* the same, where a program may still run */
 #define SLURM_CANCEL_AGAIN (5 * USEC_PER_SEC) /* a program that should be gone is ended again */
 #define SLURM_CANCEL_MAX ((size_t)400)        /* tasks named in one call */
 #define SLURM_FREE_MAX (20 * USEC_PER_SEC)    /* for all to end */

@@ -20,7 +20,8 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#define LOOK_EVERY (5 * USEC_PER_SEC) /* whether the engine has given it up */
+#define LOOK_EVERY (5 * USEC_PER_SEC)   /* whether the engine has given it up */
+#define TERM_WAIT (200 * USEC_PER_MSEC) /* for this process's own SIGTERM */
 #define RECORD_TRIES 30 /* to write the end, one a second: a server may be on its way back */
 #define HOST_PREFIX_MAX 96
 
@@ -38,6 +39,8 @@ struct wrapper {
     char *held;  /* the other name of `path` */
     int missing; /* looks in a row that found neither */
     struct timer *look;
+    uv_signal_t kill_signal;
+    bool terminated; /* SIGTERM has come */
     struct engine *engine;
     bool ended;
     struct engine_result result;
@@ -169,6 +172,12 @@ static void on_ended(void *ctx, const struct engine_result *result)
     w->ended = true;
 }
 
+static bool is_terminated(void *ctx)
+{
+    const struct wrapper *w = ctx;
+    return w->terminated;
+}
+
 static bool has_ended(void *ctx)
 {
     const struct wrapper *w = ctx;
@@ -211,6 +220,7 @@ static void on_signal(void *ctx, int count)
 {
     (void)count;
     struct wrapper *w = ctx;
+    w->terminated = true;
     if (w->engine)
         engine_stop(w->engine, w->program.id, w->spec.stop_grace);
 }
@@ -278,6 +288,18 @@ static void fail(struct wrapper *w, const char *fmt, ...)
     w->ended = true;
 }
 
+/* Slurm sends SIGTERM to every process of a job, so the program may have ended of it before this
+ * process heard its own. It has been stopped then, whatever status it made of that. */
+static void wait_end(struct wrapper *w)
+{
+    (void)!loop_wait(w->loop, has_ended, w, USEC_FOREVER, NULL); /* nothing cancels it */
+    uv_run(loop_uv(w->loop), UV_RUN_NOWAIT); /* a signal may have come with it */
+    if (w->result.end == ENGINE_SIGNALLED && w->result.signal == SIGTERM)
+        (void)!loop_wait(w->loop, is_terminated, w, TERM_WAIT, NULL);
+    if (w->terminated && (w->result.end == ENGINE_EXITED || w->result.end == ENGINE_SIGNALLED))
+        w->result.end = ENGINE_STOPPED;
+}
+
 /* Ends with w->result. */
 static void run(struct wrapper *w)
 {
@@ -296,17 +318,16 @@ static void run(struct wrapper *w)
         fail(w, "%s", err.msg);
         return;
     }
-    uv_signal_t kill_signal;
-    uv_signal_init(loop_uv(w->loop), &kill_signal);
-    kill_signal.data = w;
-    uv_signal_start(&kill_signal, on_kill, SIGUSR2);
+    uv_signal_init(loop_uv(w->loop), &w->kill_signal);
+    w->kill_signal.data = w;
+    uv_signal_start(&w->kill_signal, on_kill, SIGUSR2);
     loop_catch_signals(w->loop, NULL, NULL);
     loop_on_signal(w->loop, on_signal, w);
     w->look = timer_start(w->loop, LOOK_EVERY, look, w);
-    (void)!loop_wait(w->loop, has_ended, w, USEC_FOREVER, NULL); /* nothing cancels it */
+    wait_end(w);
     timer_stop(w->look);
-    uv_close((uv_handle_t *)&kill_signal, NULL);
-    (void)!loop_pause(w->loop, 0, NULL);
+    uv_close((uv_handle_t *)&w->kill_signal, NULL);
+    uv_run(loop_uv(w->loop), UV_RUN_NOWAIT); /* closes it */
 }
 
 int engine_slurm_trial(struct loop *loop, const char *spec, unsigned index, struct err *err)

@@ -17,7 +17,7 @@ import time
 
 LIFE_SECONDS = 1800
 PR_SET_PDEATHSIG = 1
-DAEMONS = ("munged", "slurmctld", "slurmd", "unshare")
+DAEMONS = ("munged", "slurmctld", "slurmd", "unshare", "setpriv")
 
 CONF = """
 ClusterName=lab
@@ -111,7 +111,8 @@ class Lab:
     def spawn(self, name, *argv):
         with (self.dir / "log" / f"{name}.out").open("ab") as out:
             self.running[name] = subprocess.Popen(
-                ["timeout", "--signal=KILL", str(LIFE_SECONDS), *argv], env=self.env, stdin=subprocess.DEVNULL,
+                ["timeout", "--signal=KILL", str(LIFE_SECONDS), "setpriv", "--pdeathsig", "KILL", *argv],
+                env=self.env, stdin=subprocess.DEVNULL,
                 stdout=out, stderr=out, start_new_session=True, preexec_fn=die_with_parent)
 
     def kill(self, name, number=signal.SIGKILL):

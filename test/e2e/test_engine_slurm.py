@@ -116,6 +116,16 @@ def lab():
 
 
 @pytest.fixture
+def own_lab():
+    """For what a Slurm does not get over soon."""
+    it = slurm_lab.Lab()
+    try:
+        yield it.start()
+    finally:
+        it.stop()
+
+
+@pytest.fixture
 def home(tmp_path):
     return tmp_path
 
@@ -265,10 +275,14 @@ def test_no_wrapper(lab, home):
 
 def test_cancelled_by_somebody_else(lab, tool):
     tool.submit(1, "sleep", "1000")
-    tool.wait_started(1)
+    tool.sh(2, "trap 'sleep 0.3; exit 0' TERM; echo ready; while :; do sleep 0.01; done")
+    for number in range(3, 11):
+        tool.submit(number, "sleep", "1000")
+    tool.wait(lambda: len(tool.started) == 10 and "ready" in tool.out(2).read_text())
     lab.run("scancel", "--me")
-    end = tool.end_of(1)
-    assert end.how == "lost" and "somebody else" in end.message
+    for number in range(1, 11):
+        end = tool.end_of(number)
+        assert end.how == "lost" and "somebody else" in end.message
 
 
 def test_wrapper_killed(tool):
@@ -341,46 +355,40 @@ def run_again_if_lost(tool, number, *argv):
     raise AssertionError(tool.ends)
 
 
-def test_controller_restarts(lab, home):
+def test_controller_restarts(own_lab, home):
     """What runs goes on and ends; what is submitted meanwhile waits."""
-    tool = Tool(lab, home)
+    tool = Tool(own_lab, home)
     tool.sh(1, "sleep 9; exit 5")
     tool.submit(2, "sleep", "1000")
     tool.wait_started(1)
     tool.wait_started(2)
     time.sleep(6)  # until the controller has written down what runs; it does so every five seconds
-    lab.kill("slurmctld")
+    own_lab.kill("slurmctld")
     tool.submit(3, "true")
     assert tool.end_of(1, 30).status == 5
     time.sleep(3)
     assert 3 not in tool.ends
-    lab.start_controller()
+    own_lab.start_controller()
     end = tool.end_of(3, 60)
     assert end.status == 0 or end.how == "lost"
     assert tool.end_of(run_again_if_lost(tool, 4, "true")).status == 0
     tool.do("stop", 2, 0)
     assert tool.end_of(2, 30).how in ("stopped", "lost")
     tool.close()
-    lab.run("scancel", "--me")  # it may not have heard of ends while it was down
-    lab.wait_idle()
 
 
-def test_controller_gone_for_good(lab, home):
-    tool = Tool(lab, home, "patience=2000")
-    running = run_again_if_lost(tool, 11, "sleep", "1000")
-    lab.kill("slurmctld")
-    try:
-        tool.submit(2, "true")
-        tool.wait(lambda: any(w[0] == "broken" for w in tool.said), 60)
-        assert tool.ends[running].how == tool.ends[2].how == "lost"
-        assert "Slurm has not answered" in next(w[1] for w in tool.said if w[0] == "broken")
-        tool.submit(3, "true")
-        tool.wait(lambda: tool.said[-1][0] == "refused", 10)
-        tool.close()
-    finally:
-        lab.start_controller()
-        lab.run("sh", "-c", "sleep 2; scancel --me")
-        lab.wait_idle()
+def test_controller_gone_for_good(own_lab, home):
+    tool = Tool(own_lab, home, "patience=2000")
+    tool.submit(1, "sleep", "1000")
+    tool.wait_started(1)
+    own_lab.kill("slurmctld")
+    tool.submit(2, "true")
+    tool.wait(lambda: any(w[0] == "broken" for w in tool.said), 60)
+    assert tool.ends[1].how == tool.ends[2].how == "lost"
+    assert "Slurm has not answered" in next(w[1] for w in tool.said if w[0] == "broken")
+    tool.submit(3, "true")
+    tool.wait(lambda: tool.said[-1][0] == "refused", 10)
+    tool.close()
 
 
 def test_adopt_after_a_kill(lab, home):
