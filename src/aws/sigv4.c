@@ -2,6 +2,7 @@
 #include "aws/sigv4.h"
 #include "base/digest.h"
 #include "base/mem.h"
+#include "base/port.h"
 #include <assert.h>
 #include <stdlib.h>
 #include <string.h>
@@ -233,7 +234,7 @@ static void signing_key(const struct sigv4_signer *s, const char *date, uint8_t 
         uint8_t next[SHA256_SIZE];
         digest_hmac_sha256((struct str){(char *)key, SHA256_SIZE}, str_of(parts[i]), next);
         memcpy(key, next, sizeof next);
-        explicit_bzero(next, sizeof next);
+        port_wipe(next, sizeof next);
     }
 }
 
@@ -257,7 +258,7 @@ void sigv4_sign(const struct sigv4_request *r, const struct sigv4_signer *s,
     char signature[SHA256_HEX_SIZE];
     signing_key(s, out->date, key);
     digest_hmac_sha256((struct str){(char *)key, sizeof key}, buf_view(&out->string_to_sign), raw);
-    explicit_bzero(key, sizeof key);
+    port_wipe(key, sizeof key);
     digest_hex(raw, sizeof raw, signature);
     buf_addf(&out->authorization,
              "AWS4-HMAC-SHA256 Credential=%.*s/%s, SignedHeaders=%s, Signature=%s",

@@ -2,6 +2,7 @@
 #include "aws/xml.h"
 #include "base/buf.h"
 #include "base/mem.h"
+#include "base/port.h"
 #include <expat.h>
 #include <limits.h>
 #include <stdlib.h>
@@ -164,7 +165,7 @@ void xml_free(struct xml *x)
         return;
     while (x->chunks) {
         struct chunk *next = x->chunks->next;
-        explicit_bzero(x->chunks->bytes, x->chunks->used); /* STS answers hold keys */
+        port_wipe(x->chunks->bytes, x->chunks->used); /* STS answers hold keys */
         free(x->chunks);
         x->chunks = next;
     }

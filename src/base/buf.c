@@ -1,6 +1,7 @@
 /* See buf.h. */
 #include "base/buf.h"
 #include "base/mem.h"
+#include "base/port.h"
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -116,6 +117,6 @@ char *buf_take(struct buf *b)
 void buf_wipe(struct buf *b)
 {
     if (b->data)
-        explicit_bzero(b->data, b->cap);
+        port_wipe(b->data, b->cap);
     buf_done(b);
 }

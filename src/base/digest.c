@@ -1,6 +1,7 @@
 /* See digest.h. */
 #include "base/digest.h"
 #include "base/mem.h"
+#include "base/port.h"
 #include <openssl/crypto.h>
 #include <openssl/evp.h>
 #include <openssl/hmac.h>
@@ -46,7 +47,7 @@ void digest_base64(struct str data, struct buf *out)
     AUTO_FREE char *text = mem_alloc(size);
     int n = EVP_EncodeBlock((unsigned char *)text, (const unsigned char *)data.p, (int)data.n);
     buf_add(out, text, (size_t)n);
-    explicit_bzero(text, size); /* it may be a secret */
+    port_wipe(text, size); /* it may be a secret */
 }
 
 static int base64_value(char c)

@@ -1,6 +1,7 @@
 /* See secret.h. */
 #include "base/secret.h"
 #include "base/mem.h"
+#include "base/port.h"
 #include <stdlib.h>
 #include <string.h>
 
@@ -27,7 +28,7 @@ void secret_free(struct secret *s)
 {
     if (!s)
         return;
-    explicit_bzero(s->bytes, s->n);
+    port_wipe(s->bytes, s->n);
     free(s);
 }
 

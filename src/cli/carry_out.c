@@ -118,9 +118,10 @@ static void warn_of_foreign(struct job *j)
         buf_addf(&text, "%s'%s'", i ? ", " : "", names->items[i]);
     if (names->count > FOREIGN_SHOWN)
         buf_addf(&text, " and %zu more", names->count - FOREIGN_SHOWN);
-    AUTO_FREE char *warning = mem_printf("%s %s in '%s': flambe did not make %s", buf_text(&text),
-                                         names->count == 1 ? "stays" : "stay", j->run.directory,
-                                         names->count == 1 ? "it" : "them");
+    AUTO_FREE char *place = fs_shown(j->run.directory);
+    AUTO_FREE char *warning =
+        mem_printf("%s %s in '%s': flambe did not make %s", buf_text(&text),
+                   names->count == 1 ? "stays" : "stay", place, names->count == 1 ? "it" : "them");
     if (names->count)
         cli_warn(j->cli, warning);
 }
@@ -198,38 +199,11 @@ static int record(struct job *j, char **argv, struct err *err)
     return fs_write_atomic(path, 0666, buf_view(&after), err);
 }
 
-static void join_path(const struct strv *first, const char *name, struct buf *out)
-{
-    buf_addf(out, "%s=", name);
-    for (size_t i = 0; i < first->count; i++)
-        buf_addf(out, "%s%s", i ? ":" : "", first->items[i]);
-    const char *had = getenv(name);
-    if (had && *had)
-        buf_addf(out, "%s%s", first->count ? ":" : "", had);
-}
-
 /* This process's environment; the extensions first, and flambe itself where it can be found. */
 static void make_env(struct job *j)
 {
-    struct strv path = {0};
-    AUTO_BUF struct buf python_path = {0}, program_path = {0};
-    AUTO_FREE char *venv = NULL;
-    if (j->extensions.bin)
-        strv_add(&path, j->extensions.bin);
-    join_path(&j->extensions.python_path, "PYTHONPATH", &python_path);
-    join_path(&path, "PATH", &program_path);
-    const char *slash = strrchr(j->exe, '/');
-    if (slash)
-        buf_addf(&program_path, ":%.*s", (int)(slash - j->exe), j->exe);
-    const char *changes[4] = {buf_text(&program_path)};
-    size_t n = 1;
-    if (j->extensions.python_path.count)
-        changes[n++] = buf_text(&python_path);
-    if (j->extensions.bin && (slash = strrchr(j->extensions.bin, '/')))
-        changes[n++] = venv =
-            mem_printf("VIRTUAL_ENV=%.*s", (int)(slash - j->extensions.bin), j->extensions.bin);
-    child_env_make(changes, &j->env);
-    strv_done(&path);
+    const struct child_env_paths paths = {j->extensions.bin, &j->extensions.python_path, j->exe};
+    child_env_trials(&paths, &j->env);
 }
 
 /* ---- events -----------------------------------------------------------------------------------
@@ -442,9 +416,10 @@ static void say_beginning(struct job *j)
 {
     static const char *const words[] = {
         [RUN_BEGINS] = "begins", [RUN_GOES_ON] = "goes on", [RUN_BEGINS_AGAIN] = "begins again"};
+    AUTO_FREE char *place = fs_shown(j->run.directory);
     if (j->run.kind != RUN_BEGINS || j->cli->opt.verbose)
         console_line(&j->cli->screen, "experiment '%s' %s, with results in %s", j->experiment.name,
-                     words[j->run.kind], j->run.directory);
+                     words[j->run.kind], place);
 }
 
 /* All that is needed before the first trial. */
@@ -489,9 +464,8 @@ static int work(struct job *j, struct err *err)
         run_write_resolved(&j->run, &j->experiment, buf_view(&j->text), err) == -1)
         return -1;
     make_env(j);
-    AUTO_FREE char *shown = run_directory(j->experiment.save_path, j->experiment.name);
-    j->view =
-        run_view_new(j->cli, clock_system(), strncmp(shown, "./", 2) == 0 ? shown + 2 : shown);
+    AUTO_FREE char *shown = fs_shown(j->run.directory);
+    j->view = run_view_new(j->cli, clock_system(), shown);
     return drive(j, err);
 }
 

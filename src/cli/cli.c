@@ -17,6 +17,7 @@
 #include <unistd.h>
 
 #define STATUS_USAGE 2
+#define TERMINAL_MAX 10000 /* columns, and rows */
 
 void cli_hint(struct cli *cli, const char *fmt, ...)
 {
@@ -62,6 +63,8 @@ void cli_warn(struct cli *cli, const char *text)
 size_t cli_width(const struct cli *cli)
 {
     size_t width, height;
+    if (cli->width)
+        return cli->width;
     struct console out = {.fd = cli->out.fd, .tty = cli->out.tty};
     console_size(&out, &width, &height);
     return cli->out.tty ? width : 0;
@@ -106,11 +109,26 @@ static bool wants_color(const char *choice, int fd)
     return !(no && *no) && term && strcmp(term, "dumb") != 0 && isatty(fd) == 1;
 }
 
+/* "120x40": the terminal on which somebody else shows what is written here. */
+static void use_terminal(struct cli *cli, const char *size)
+{
+    struct str rest = str_of(size), width = str_cut(&rest, 'x');
+    int64_t w, h;
+    if (!rest.p || !str_to_i64(width, 1, TERMINAL_MAX, &w) ||
+        !str_to_i64(rest, 1, TERMINAL_MAX, &h))
+        return;
+    cli->screen.fixed_width = (int)w;
+    cli->screen.fixed_height = (int)h;
+    cli->width = (size_t)w;
+}
+
 static void set_up_outputs(struct cli *cli)
 {
     cli->out.tty = isatty(cli->out.fd) == 1;
     cli->screen.color = wants_color(cli->opt.color, cli->screen.fd);
     cli->out.color = wants_color(cli->opt.color, cli->out.fd);
+    if (cli_program.terminal_variable)
+        use_terminal(cli, getenv(cli_program.terminal_variable));
     cli->json = cli->opt.output && strcmp(cli->opt.output, "json") == 0;
 }
 

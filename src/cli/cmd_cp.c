@@ -3,13 +3,14 @@
  *
  * Both mean the same here, as cp(1) does: into DST where that is a directory, else as DST. */
 #include "base/mem.h"
-#include "cli/children.h"
 #include "cli/commands.h"
 #include "cli/cp_operand.h"
 #include "cli/prefix.h"
 #include "cli/reach.h"
 #include "cli/text.h"
+#include "os/children.h"
 #include "os/fs.h"
+#include "ssh/openssh.h"
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -222,32 +223,17 @@ static void child_ended(void *ctx, size_t child)
     cp->ended++;
 }
 
-/* rsync takes quotes in -e, but no backslashes; a quote in quotes is doubled (rsync(1)). */
-static char *rsync_shell(const struct strv *words)
-{
-    struct buf out = {0};
-    buf_adds(&out, "ssh");
-    for (size_t i = 0; i < words->count; i++) {
-        buf_adds(&out, " '");
-        for (const char *c = words->items[i]; *c; c++)
-            buf_adds(&out, *c == '\'' ? "''" : (char[]){*c, '\0'});
-        buf_addc(&out, '\'');
-    }
-    return buf_take(&out);
-}
-
 static void add_local(struct strv *argv, const char *path, const char *tail)
 {
-    const char *front = path[0] == '/' ? "" : "./"; /* keeps "a:b" and "-x" what they are */
-    strv_take(argv, mem_printf("%s%s%s", front, path, tail));
+    AUTO_FREE char *whole = mem_printf("%s%s", path, tail);
+    strv_take(argv, openssh_local(whole));
 }
 
 static void add_remote(struct strv *argv, const struct ssh_target *t, const char *path,
                        const char *tail)
 {
-    bool v6 = strchr(t->address, ':') != NULL;
-    strv_take(argv, mem_printf("%s@%s%s%s:%s%s", t->user, v6 ? "[" : "", t->address, v6 ? "]" : "",
-                               path, tail));
+    AUTO_FREE char *whole = mem_printf("%s%s", path, tail);
+    strv_take(argv, openssh_place(t, whole));
 }
 
 /* A trailing slash means "what is in it" to rsync alone, so that none comes from the user. */
@@ -286,17 +272,13 @@ static int add_child(struct cp *cp, struct cp_host *h, struct err *err)
     struct strv *argv = &cp->children[cp->child_count].argv;
     bool recursive = cp->cli->opt.recursive;
     if (h->has_rsync) {
-        AUTO_STRV struct strv words = {0};
-        strv_copy(&words, &options);
-        strv_add(&words, "-p");
-        strv_add(&words, port);
         strv_add(argv, "rsync");
         strv_add(argv, "-slpt");
         if (recursive)
             strv_add(argv, "-r");
         strv_add(argv, "--info=progress2");
         strv_add(argv, "-e");
-        strv_take(argv, rsync_shell(&words));
+        strv_take(argv, openssh_rsync_shell(&options, t->port));
     } else {
         strv_add(argv, "scp");
         strv_add(argv, recursive ? "-qpr" : "-qp");

@@ -1,11 +1,11 @@
 /* flambe dashboard: TensorBoard, which listens on the orchestrator's loopback alone, through a
  * tunnel of the user's own ssh over the pinned connection. */
 #include "base/mem.h"
-#include "cli/children.h"
 #include "cli/commands.h"
 #include "cli/reach.h"
 #include "cli/text.h"
 #include "net/http.h"
+#include "os/children.h"
 #include <arpa/inet.h>
 #include <errno.h>
 #include <netinet/in.h>

@@ -1,7 +1,11 @@
 /* flambe down: terminates a cluster and proves that nothing of it is left. */
+#include "base/mem.h"
 #include "cli/commands.h"
 #include "cli/hosttable.h"
 #include "cli/session.h"
+#include "cluster/files.h"
+
+#define ASK_TIMEOUT (10 * USEC_PER_SEC)
 
 static int ask(struct session *s, const struct target *t, const struct cluster_hosts *hosts,
                bool *declined, struct err *err)
@@ -40,13 +44,89 @@ static void say(struct session *s, const struct target *t, const struct cluster_
                       aws_region(s->cluster.aws));
 }
 
+/* ---- what would be lost ------------------------------------------------------------------------
+ */
+
+static const struct cluster_host *orchestrator_of(const struct cluster_hosts *hosts)
+{
+    for (size_t i = 0; i < hosts->count; i++)
+        if (hosts->items[i].role == ROLE_ORCHESTRATOR)
+            return &hosts->items[i];
+    return NULL;
+}
+
+/* Asks the orchestrator. */
+static int ask_results(struct session *s, const struct target *t, const struct cluster_host *host,
+                       struct files_results *out, struct err *err)
+{
+    struct cluster_hosts one = {.items = (struct cluster_host *)host, .count = 1};
+    struct cluster_targets targets = {0};
+    struct ssh_identity *identity = NULL;
+    struct remote *remote = NULL;
+    if (host->state != EC2_RUNNING)
+        return err_set(err, ERR_UNREACHABLE, "it is %s", ec2_state_name(host->state));
+    int rc = cluster_targets(&s->cluster, t->creator, t->name, &one, t->username, t->ssh_port,
+                             &targets, err);
+    if (rc == 0 && !targets.count)
+        rc = err_set(err, ERR_UNREACHABLE, "it has no address");
+    if (rc == 0 && !t->key_path && !s->cli->opt.identity)
+        rc = err_set(err, ERR_NOT_FOUND, "this machine does not know its private key");
+    if (rc == 0)
+        rc = target_load_identity(s->cli, t, &identity, err);
+    if (rc == 0)
+        rc = remote_open(s->loop, &targets.items[0], identity, ASK_TIMEOUT, &remote, err);
+    if (rc == 0)
+        rc = cluster_unfetched(remote, out, err);
+    remote_close(remote);
+    ssh_identity_free(identity);
+    cluster_targets_done(&targets);
+    return rc;
+}
+
+/* Refuses where results would be lost. A cluster that cannot be asked is no reason to keep it, but
+ * the person is to know. */
+static int check_results(struct session *s, const struct target *t,
+                         const struct cluster_hosts *hosts, struct err *err)
+{
+    const struct cluster_host *host = orchestrator_of(hosts);
+    struct files_results there = {0};
+    struct err why = {0};
+    if (!host || s->cli->opt.lose_results)
+        return 0;
+    if (ask_results(s, t, host, &there, &why) == -1) {
+        if (why.code == ERR_CANCELLED)
+            return err_copy(err, &why);
+        AUTO_FREE char *text = mem_printf(
+            "whether '%s' has results that were not fetched cannot be asked: %s", t->name, why.msg);
+        cli_warn(s->cli, text);
+        return 0;
+    }
+    int rc = 0;
+    AUTO_FREE char *names = strv_join(&there.unfetched, ", ");
+    if (there.unfetched.count || there.at_work) {
+        cli_hint(s->cli, "flambe fetch %s   to bring them home", s->cli->args.items[0]);
+        cli_hint(s->cli, "flambe down --lose-results %s", s->cli->args.items[0]);
+    }
+    if (there.at_work)
+        rc = err_set(err, ERR_CONFLICT, "'%s' is at work: %zu experiment%s there run%s or wait%s",
+                     t->name, there.at_work, there.at_work == 1 ? "" : "s",
+                     there.at_work == 1 ? "s" : "", there.at_work == 1 ? "s" : "");
+    else if (there.unfetched.count)
+        rc = err_set(err, ERR_CONFLICT, "the results of %s on '%s' were not fetched, or not all",
+                     names, t->name);
+    files_results_done(&there);
+    return rc;
+}
+
 static int take_down(struct session *s, const struct target *t, struct err *err)
 {
     struct cluster_hosts hosts = {0};
     if (cluster_observe(&s->cluster, t->creator, t->name, &hosts, err) == -1)
         return -1;
     bool declined = false;
-    int rc = hosts.count ? ask(s, t, &hosts, &declined, err) : 0;
+    int rc = check_results(s, t, &hosts, err);
+    if (rc == 0 && hosts.count)
+        rc = ask(s, t, &hosts, &declined, err);
     cluster_hosts_done(&hosts);
     if (rc == -1)
         return -1;
@@ -73,7 +153,7 @@ static int run(struct cli *cli, struct err *err)
     int rc = target_open(&s, cli->args.items[0], &t, err);
     if (rc == 0) {
         rc = take_down(&s, &t, err);
-        if (rc == -1 && err->code != ERR_REJECTED && err->code != ERR_USAGE)
+        if (rc == -1 && err->code != ERR_REJECTED && err->code != ERR_USAGE && !cli->hints.count)
             cli_hint(cli, "flambe down %s, again: it goes on where it was", cli->args.items[0]);
     }
     target_done(&t);
@@ -81,17 +161,29 @@ static int run(struct cli *cli, struct err *err)
     return rc;
 }
 
-static const struct option_row options[] = {OPTION_CREATOR};
+static const struct option_row options[] = {
+    {"lose-results", 0, OPTION_FLAG, NULL, NULL,
+     "destroy results that were not fetched, and experiments that run",
+     offsetof(struct cli_options, lose_results)},
+    OPTION_CREATOR,
+    OPTION_IDENTITY,
+};
 static const char *const examples[] = {"flambe down mine", "flambe down -y aws-cluster.yaml", NULL};
 
 const struct command cmd_down = {
     .name = "down",
     .usage = "CLUSTER",
     .summary = "terminate a cluster, and prove that nothing of it is left",
-    .help = "CLUSTER is a name or a cluster file. Shows the machines, asks once, terminates them, "
-            "removes the cluster's alarms, waits until AWS says that all is terminated, and asks "
-            "again for anything that is tagged as the cluster's. A cluster that is not up is no "
-            "error where its file is given; its name alone is forgotten by then.",
+    .help =
+        "CLUSTER is a name or a cluster file. Shows the machines, asks once, terminates them, "
+        "removes the cluster's alarms, waits until AWS says that all is terminated, and asks "
+        "again for anything that is tagged as the cluster's. A cluster that is not up is no "
+        "error where its file is given; its name alone is forgotten by then.\n"
+        "\n"
+        "Where an experiment runs or waits there, or results have changed since 'flambe fetch' "
+        "brought them, nothing is done without --lose-results; -y does not answer that. "
+        "Whether there are any cannot be asked of a cluster that does not answer: that is said, "
+        "and the one question asked all the same.",
     .examples = examples,
     .options = options,
     .option_count = COUNT_OF(options),

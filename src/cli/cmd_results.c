@@ -368,7 +368,8 @@ const struct command cmd_results = {
         "The best come first, stage by stage, by each stage's objective. Another metric is sorted "
         "from the smallest value; trials without the value come last. -o csv and -o json have all "
         "columns, and -o csv is RFC 4180's: a parameter or metric named as another column has "
-        "'param.' or 'metric.' in front. On a terminal, control characters are shown as \\xNN.",
+        "'param.' or 'metric.' in front. In -o json what JSON has no number for is the text nan, "
+        "inf or -inf. On a terminal, control characters are shown as \\xNN.",
     .examples = examples,
     .options = options,
     .option_count = COUNT_OF(options),

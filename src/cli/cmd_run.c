@@ -2,7 +2,7 @@
 #include "base/mem.h"
 #include "cli/carry_out.h"
 #include "cli/commands.h"
-#include "cli/fetch.h"
+#include "cli/net_fetch.h"
 #include "cli/text.h"
 
 static void fetch_begin(void *ctx, const struct resource *r)

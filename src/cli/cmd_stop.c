@@ -6,8 +6,6 @@
 #include "cli/commands.h"
 #include "cli/results.h"
 #include "cli/text.h"
-#include "os/fs.h"
-#include "os/lock.h"
 #include "os/loop.h"
 #include <signal.h>
 #include <string.h>
@@ -71,8 +69,7 @@ static void progress(struct stopping *s)
  * being ended, there is nobody to ask. */
 static int signal_run(const struct stopping *s, struct err *err)
 {
-    AUTO_FREE char *lock = fs_join(s->results.directory, RESULTS_LOCK);
-    return s->holder.pid ? lock_signal(lock, s->holder.pid, SIGTERM, err) : 0;
+    return s->holder.pid ? results_signal(&s->results, s->holder.pid, SIGTERM, err) : 0;
 }
 
 static int wait_for_end(struct stopping *s, usec_t timeout, struct err *err)

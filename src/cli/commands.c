@@ -3,9 +3,9 @@
 #include "cli/file.h"
 
 const struct command *const commands[] = {
-    &cmd_up,   &cmd_run,    &cmd_plan,       &cmd_status, &cmd_results, &cmd_logs,
-    &cmd_stop, &cmd_log,    &cmd_ssh,        &cmd_exec,   &cmd_cp,      &cmd_dashboard,
-    &cmd_down, &cmd_schema, &cmd_completion, &cmd_help,
+    &cmd_up,     &cmd_run,       &cmd_plan, &cmd_status, &cmd_results,    &cmd_logs,
+    &cmd_attach, &cmd_stop,      &cmd_log,  &cmd_ssh,    &cmd_exec,       &cmd_cp,
+    &cmd_fetch,  &cmd_dashboard, &cmd_down, &cmd_schema, &cmd_completion, &cmd_help,
 };
 const size_t command_count = COUNT_OF(commands);
 

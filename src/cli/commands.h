@@ -14,6 +14,9 @@ struct program {
     const struct command *(*command_of_file)(const char *path);
     /* Appends what stands behind the version; NULL: nothing does. */
     void (*add_build)(struct buf *out);
+    /* The variable in which whoever shows the output elsewhere gives the size of the terminal, as
+     * "COLUMNSxROWS"; NULL: there is none. */
+    const char *terminal_variable;
 };
 extern const struct program cli_program;
 
@@ -21,9 +24,9 @@ extern const struct command *const commands[];
 extern const size_t command_count;
 extern const struct option_table global_options;
 
-extern const struct command cmd_up, cmd_run, cmd_plan, cmd_status, cmd_results, cmd_logs, cmd_stop,
-    cmd_log, cmd_ssh, cmd_exec, cmd_cp, cmd_dashboard, cmd_down, cmd_schema, cmd_completion,
-    cmd_help;
+extern const struct command cmd_up, cmd_run, cmd_plan, cmd_status, cmd_results, cmd_logs,
+    cmd_attach, cmd_stop, cmd_log, cmd_ssh, cmd_exec, cmd_cp, cmd_fetch, cmd_dashboard, cmd_down,
+    cmd_schema, cmd_completion, cmd_help;
 
 /* Rows that several verbs have. */
 #define OPTION_CREATOR                                                                             \

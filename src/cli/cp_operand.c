@@ -1,6 +1,7 @@
 /* See cp_operand.h. */
 #include "cli/cp_operand.h"
 #include "base/mem.h"
+#include "base/port.h"
 #include "os/fs.h"
 #include <ctype.h>
 #include <stdlib.h>
@@ -51,7 +52,7 @@ void cp_operand_parse(const char *word, struct cp_operand *out)
     struct str where = str_cut(&path, ':');
     struct str cluster = where, hosts = {0};
     if (path.p && !is_cluster(where)) {
-        const char *slash = memrchr(where.p, '/', where.n);
+        const char *slash = port_memrchr(where.p, '/', where.n);
         if (slash) {
             cluster = (struct str){where.p, (size_t)(slash - where.p)};
             hosts = (struct str){slash + 1, where.n - cluster.n - 1};

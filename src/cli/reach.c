@@ -2,6 +2,7 @@
 #include "cli/reach.h"
 #include "base/mem.h"
 #include "os/fs.h"
+#include "ssh/openssh.h"
 #include <stdlib.h>
 #include <string.h>
 
@@ -53,30 +54,6 @@ void reach_no_address(const struct reach *r, size_t picked, struct err *err)
             ec2_state_name(r->picked.items[picked].state));
 }
 
-/* A path as ssh's options take it: '%' starts a token there, and blanks end the word. */
-static char *ssh_path(const char *path, bool quote)
-{
-    struct buf out = {0};
-    if (quote)
-        buf_addc(&out, '"');
-    for (; *path; path++) {
-        if (*path == '%')
-            buf_addc(&out, '%');
-        if (quote && (*path == '"' || *path == '\\'))
-            buf_addc(&out, '\\');
-        buf_addc(&out, *path);
-    }
-    if (quote)
-        buf_addc(&out, '"');
-    return buf_take(&out);
-}
-
-static void add_option(struct strv *out, const char *name, const char *value)
-{
-    strv_add(out, "-o");
-    strv_take(out, mem_printf("%s=%s", name, value));
-}
-
 int reach_ssh_options(struct reach *r, size_t picked, struct strv *out, struct err *err)
 {
     struct ssh_identity *id = NULL; /* says what is wrong with the key better than ssh does */
@@ -85,20 +62,11 @@ int reach_ssh_options(struct reach *r, size_t picked, struct strv *out, struct e
     ssh_identity_free(id);
     AUTO_FREE char *known =
         cluster_known_hosts_path(&r->session.cluster, r->target.creator, r->target.name);
-    AUTO_FREE char *known_word = ssh_path(known, true);
     const char *chosen = r->session.cli->opt.identity;
     AUTO_FREE char *key = chosen ? fs_expand_home(chosen) : mem_dup(r->target.key_path);
-    AUTO_FREE char *key_word = ssh_path(key, false);
-    add_option(out, "UserKnownHostsFile", known_word);
-    add_option(out, "GlobalKnownHostsFile", "/dev/null");
-    add_option(out, "HostKeyAlias", r->picked.items[picked].instance_id);
-    add_option(out, "StrictHostKeyChecking", "yes");
-    add_option(out, "CheckHostIP", "no");
-    add_option(out, "UpdateHostKeys", "no");
-    add_option(out, "ControlPath",
-               "none"); /* a shared connection would skip the check of the key */
-    add_option(out, "IdentitiesOnly", "yes");
-    strv_add(out, "-i");
-    strv_take(out, TAKE(key_word));
+    openssh_options(&(struct openssh_trust){.known_hosts = known,
+                                            .alias = r->picked.items[picked].instance_id,
+                                            .key = key},
+                    out);
     return 0;
 }

@@ -79,7 +79,7 @@ static const char *key_text(const struct yaml_node *map, const char *key)
 }
 
 /* Only the two keys that say where: a file that was changed since still finds its results. */
-static int from_file(const char *path, char **out, struct err *err)
+int results_of_file(const char *path, char **out, struct err *err)
 {
     AUTO_BUF struct buf text = {.max = YAML_BYTES_MAX};
     struct diags ignored;
@@ -112,7 +112,7 @@ static int find(struct cli *cli, const char *word, char **directory, char **file
         return from_directory(cli, word, directory, err);
     if (!fs_exists(word))
         return err_set(err, ERR_NOT_FOUND, "there is no directory or file '%s'", word);
-    if (from_file(word, directory, err) == -1)
+    if (results_of_file(word, directory, err) == -1)
         return -1;
     if (!has_store(*directory)) {
         err_set(err, ERR_NOT_FOUND, "'%s' has no results yet: there is no '%s'", word, *directory);
@@ -224,10 +224,22 @@ char *results_console(const struct results *r, int stage, const char *trial)
 /* ---- how it stands ----------------------------------------------------------------------------
  */
 
+static char *lock_path(const struct results *r)
+{
+    AUTO_FREE char *state = run_state_directory(r->directory);
+    return fs_join(state, RESULTS_LOCK);
+}
+
 int results_holder(const struct results *r, struct lock_holder *out, struct err *err)
 {
-    AUTO_FREE char *state = run_state_directory(r->directory), *path = fs_join(state, RESULTS_LOCK);
+    AUTO_FREE char *path = lock_path(r);
     return lock_holder(path, out, err);
+}
+
+int results_signal(const struct results *r, pid_t pid, int number, struct err *err)
+{
+    AUTO_FREE char *path = lock_path(r);
+    return lock_signal(path, pid, number, err);
 }
 
 int results_state(const struct results *r, struct results_state *out, struct err *err)

@@ -31,6 +31,9 @@ void results_done(struct results *r);
 /* Reads the stages anew: a run that is at work may have put others. */
 int results_refresh(struct results *r, struct err *err) MUST_CHECK;
 
+/* Where the results of the experiment's file are, or would be; the caller frees *out. */
+int results_of_file(const char *path, char **out, struct err *err) MUST_CHECK;
+
 /* The stage of that name; ERR_NOT_FOUND, with the names that there are. */
 int results_stage(struct cli *cli, const struct results *r, const char *name,
                   const struct store_stage **out, struct err *err) MUST_CHECK;
@@ -46,6 +49,8 @@ struct results_state {
 int results_state(const struct results *r, struct results_state *out, struct err *err) MUST_CHECK;
 /* Who is at work in the directory. */
 int results_holder(const struct results *r, struct lock_holder *out, struct err *err) MUST_CHECK;
+/* Signals `pid` if that is the one, and nobody else: see lock_signal(). */
+int results_signal(const struct results *r, pid_t pid, int number, struct err *err) MUST_CHECK;
 
 /* One stage in numbers. */
 struct results_counts {

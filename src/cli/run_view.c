@@ -8,6 +8,7 @@
 #include <locale.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #define DRAW_GAP (100 * USEC_PER_MSEC)
 #define PLAIN_GAP (10 * USEC_PER_SEC) /* between two lines of progress */
@@ -15,8 +16,8 @@
 struct run_view {
     struct cli *cli;
     const struct clock *clock;
-    char *directory;
-    usec_t began, drawn; /* monotonic; the last draw, or line of progress */
+    char *directory, *here; /* `here`: the current one, with a '/' behind; or NULL */
+    usec_t began, drawn;    /* monotonic; the last draw, or line of progress */
 };
 
 static usec_t now(const struct run_view *v)
@@ -29,9 +30,16 @@ struct run_view *run_view_new(struct cli *cli, const struct clock *clock, const 
     setlocale(LC_CTYPE, ""); /* wcwidth() */
     struct run_view *v = mem_alloc(sizeof *v);
     *v = (struct run_view){.cli = cli, .clock = clock, .directory = mem_dup(directory)};
+    AUTO_FREE char *here = getcwd(NULL, 0);
+    v->here = here && here[1] ? mem_printf("%s/", here) : NULL;
     v->began = now(v);
     v->drawn = v->began - (cli->screen.tty ? DRAW_GAP : 0);
     return v;
+}
+
+void run_view_began(struct run_view *v, usec_t elapsed)
+{
+    v->began = now(v) - elapsed;
 }
 
 void run_view_free(struct run_view *v)
@@ -40,6 +48,7 @@ void run_view_free(struct run_view *v)
         return;
     console_erase(&v->cli->screen);
     free(v->directory);
+    free(v->here);
     free(v);
 }
 
@@ -72,6 +81,19 @@ static void add_end(const struct store_trial *t, struct buf *out)
         buf_addf(out, ": %s", t->message);
 }
 
+/* Paths below the current directory as they are from there: a line is long enough without it. */
+static void add_shortened(const struct run_view *v, const char *text, struct buf *out)
+{
+    size_t n = v->here ? strlen(v->here) : 0;
+    for (const char *p = text; *p;) {
+        bool starts = p == text || strchr(" '\"(=:", p[-1]);
+        if (n && starts && strncmp(p, v->here, n) == 0)
+            p += n;
+        else
+            buf_addc(out, *p++);
+    }
+}
+
 static void trial_ended(struct run_view *v, const struct driver_event *e, const char *stage)
 {
     const struct store_trial *t = e->trial;
@@ -92,7 +114,9 @@ static void trial_ended(struct run_view *v, const struct driver_event *e, const 
         return; /* by the user, who knows */
     AUTO_BUF struct buf clean = {0}, line = {0};
     buf_addf(&text, "%s (", e->again ? "it is tried again" : "failure");
-    add_end(t, &text);
+    AUTO_BUF struct buf end = {0};
+    add_end(t, &end);
+    add_shortened(v, buf_text(&end), &text);
     buf_addc(&text, ')');
     if (!ended_by(t, ENGINE_NOT_STARTED))
         buf_addf(&text, ": see %s/%s/%s/console.out", v->directory, stage, t->name);
@@ -129,7 +153,7 @@ static void warn(struct run_view *v, const struct driver_event *e, const struct 
     AUTO_BUF struct buf text = {0};
     if (g && e->trial)
         buf_addf(&text, "%s/%s: ", g->name, e->trial->name);
-    buf_adds(&text, e->text);
+    add_shortened(v, e->text, &text);
     cli_warn(v->cli, buf_text(&text));
 }
 
@@ -161,12 +185,12 @@ void run_view_event(struct run_view *v, const struct driver_event *e, const stru
     }
 }
 
-static void draw(struct run_view *v, const struct driver_status *s, bool over)
+static void draw(struct run_view *v, const struct driver_status *s, const char *over)
 {
     size_t width, height;
     struct strv lines = {0};
     console_size(&v->cli->screen, &width, &height);
-    run_table_render(s, over ? -1 : now(v) - v->began, width, height, v->cli->screen.color, &lines);
+    run_table_render(s, now(v) - v->began, over, width, height, v->cli->screen.color, &lines);
     console_draw(&v->cli->screen, &lines);
     v->drawn = now(v);
 }
@@ -191,7 +215,7 @@ void run_view_tick(struct run_view *v, const struct driver_status *s)
     if (now(v) - v->drawn < (tty ? DRAW_GAP : PLAIN_GAP))
         return;
     if (tty)
-        draw(v, s, false);
+        draw(v, s, NULL);
     else
         say_progress(v, s);
 }
@@ -248,12 +272,36 @@ static const char *outcome(const struct err *why)
                                       : "failed";
 }
 
+/* As 'flambe status' calls it from now on. */
+static const char *state_now(const struct err *why)
+{
+    if (!why || !why->code)
+        return run_state_name(RUN_FINISHED);
+    return run_state_name(why->code == ERR_PARTIAL ? RUN_FAILED : RUN_STOPPED);
+}
+
+/* Nothing runs any more: trials that were cut short are run anew. */
+static struct driver_status at_rest(const struct driver_status *s, struct driver_stage *stages)
+{
+    struct driver_status rest = *s;
+    for (size_t i = 0; i < s->count; i++) {
+        stages[i] = s->stages[i];
+        stages[i].by_state[TRIAL_PENDING] += stages[i].by_state[TRIAL_RUNNING];
+        stages[i].by_state[TRIAL_RUNNING] = 0;
+    }
+    rest.stages = stages;
+    return rest;
+}
+
 void run_view_end(struct run_view *v, const struct driver_status *s, struct store *store,
                   const char *file, const struct err *why)
 {
     struct cli *cli = v->cli;
+    AUTO_FREE struct driver_stage *stages = mem_array(s->count + 1, sizeof *stages);
+    struct driver_status rest = at_rest(s, stages);
+    s = &rest;
     if (cli->screen.tty)
-        draw(v, s, true);
+        draw(v, s, state_now(why));
     console_keep(&cli->screen);
     if (cli->json)
         return;

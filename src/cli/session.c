@@ -5,7 +5,9 @@
 #include "os/fs.h"
 #include <stdlib.h>
 #include <string.h>
+#ifdef __linux__
 #include <sys/prctl.h>
+#endif
 
 static void cancelled(void *ctx)
 {
@@ -82,7 +84,8 @@ static void traced(void *ctx, const struct aws_trace *t)
 /* From here on there are secrets in memory: no core dump and no debugger of the same user. */
 static void guard_memory(void)
 {
-#ifndef __SANITIZE_ADDRESS__ /* its leak check looks at the process from outside */
+#if defined(__linux__) && \
+    !defined(__SANITIZE_ADDRESS__) /* its leak check looks at the process from outside */
     (void)prctl(PR_SET_DUMPABLE, 0, 0, 0, 0);
 #endif
 }

@@ -2,6 +2,7 @@
 #include "cli/tail.h"
 #include "base/buf.h"
 #include "base/mem.h"
+#include "base/port.h"
 #include "cli/text.h"
 #include <errno.h>
 #include <fcntl.h>
@@ -107,7 +108,7 @@ void tail_clean_line(struct str line, struct buf *out)
 {
     while (line.n && line.p[line.n - 1] == '\r')
         line.n--;
-    const char *over = line.n ? memrchr(line.p, '\r', line.n) : NULL;
+    const char *over = line.n ? port_memrchr(line.p, '\r', line.n) : NULL;
     if (over)
         line = (struct str){over + 1, line.n - (size_t)(over + 1 - line.p)};
     struct buf kept = {0};

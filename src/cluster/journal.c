@@ -9,6 +9,7 @@
  * as nothing is pending. */
 #include "base/json.h"
 #include "base/mem.h"
+#include "base/port.h"
 #include "cluster/cluster_priv.h"
 #include "os/fs.h"
 #include <errno.h>
@@ -22,7 +23,7 @@ static void entry_done(struct launch_entry *e)
 {
     free(e->token);
     if (e->body)
-        explicit_bzero(e->body, strlen(e->body));
+        port_wipe(e->body, strlen(e->body));
     free(e->body);
     free(e->host_key);
     *e = (struct launch_entry){0};
@@ -182,7 +183,7 @@ static int mend_tail(const char *path, struct err *err)
     if (rc == -1 && why.code == ERR_NOT_FOUND)
         rc = 0;
     else if (rc == 0 && text.len && text.data[text.len - 1] != '\n') {
-        const char *last = memrchr(text.data, '\n', text.len);
+        const char *last = port_memrchr(text.data, '\n', text.len);
         size_t keep = last ? (size_t)(last - text.data) + 1 : 0;
         rc = truncate(path, (off_t)keep);
         if (rc == -1)

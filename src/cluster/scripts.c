@@ -16,6 +16,7 @@
  * that a kill on either side, at any point, leaves a host whose key is pinned. */
 #include "base/digest.h"
 #include "base/mem.h"
+#include "base/port.h"
 #include "cluster/cluster_priv.h"
 #include <ctype.h>
 #include <stdlib.h>
@@ -331,7 +332,7 @@ char *last_line(struct str output)
     output = str_trim(output);
     if (!output.n)
         return NULL;
-    const char *nl = memrchr(output.p, '\n', output.n);
+    const char *nl = port_memrchr(output.p, '\n', output.n);
     if (nl)
         output = (struct str){nl + 1, output.n - (size_t)(nl + 1 - output.p)};
     return printable(output);

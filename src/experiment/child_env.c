@@ -1,6 +1,7 @@
 /* See child_env.h. */
 #include "experiment/child_env.h"
 #include "base/mem.h"
+#include "base/port.h"
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>

@@ -405,7 +405,7 @@ static int finish(struct driver *d, int rc, const struct err *why, struct err *e
     const char *state = run_state_name(rc == 0 ? RUN_FINISHED : over ? RUN_FAILED : RUN_STOPPED);
     AUTO_FREE char *ended = mem_printf("%lld", (long long)clock_wall(loop_clock(d->o.loop)));
     if (store_set(d->o.store, STORE_STATE, state, err) == -1 ||
-        store_set(d->o.store, "ended", ended, err) == -1)
+        store_set(d->o.store, STORE_ENDED, ended, err) == -1)
         return -1;
     if (rc == 0) {
         AUTO_FREE char *earlier = fs_join(d->o.directory, ".earlier");

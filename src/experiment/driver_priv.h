@@ -179,7 +179,8 @@ int trial_begin(struct stage_run *s, struct candidate *c, struct err *err) MUST_
 /* What has become of it; `r` is freed. */
 int trial_end(struct driver *d, struct running *r, const struct engine_result *result,
               struct err *err) MUST_CHECK;
-/* A row that an earlier process left as running: its end is settled. */
+/* A row that an earlier process left as running: its end is settled, or it still runs and is
+ * waited for. */
 int trial_recover(struct stage_run *s, int64_t number, struct err *err) MUST_CHECK;
 /* It waits to be run again, as far as the store can be told so. */
 void trial_interrupt(struct driver *d, struct running *r);

@@ -531,6 +531,18 @@ void trial_interrupt(struct driver *d, struct running *r)
     r->stage->counts[TRIAL_RUNNING]--;
 }
 
+/* The program outlived the driver that submitted it: it goes on as if this one had. What it has
+ * reported is read again. */
+static int go_on(struct stage_run *s, struct store_trial *t, struct err *err)
+{
+    struct driver *d = s->d;
+    if (store_purge(d->o.store, t->id, INT64_MIN, err) == -1 || store_commit(d->o.store, err) == -1)
+        return -1;
+    const struct running *r = add_running(s, t);
+    driver_say(d, DRIVER_TRIAL_BEGAN, s, &r->t, false, NULL);
+    return 0;
+}
+
 int trial_recover(struct stage_run *s, int64_t number, struct err *err)
 {
     struct driver *d = s->d;
@@ -540,6 +552,8 @@ int trial_recover(struct stage_run *s, int64_t number, struct err *err)
     for (size_t i = 0; i < d->end_count; i++)
         if (d->ends[i].id == trial_engine_id(&t))
             return end(d, add_running(s, &t), &d->ends[i], true, err);
+    if (engine_adopt(d->engine, trial_engine_id(&t)))
+        return go_on(s, &t, err);
     s->counts[TRIAL_RUNNING]--;
     int rc = put_interrupted(d, &t, err);
     store_trial_done(&t);

@@ -3,8 +3,10 @@
 #include "base/digest.h"
 #include "base/json.h"
 #include "base/mem.h"
+#include "base/url.h"
 #include "os/fs.h"
 #include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -133,23 +135,34 @@ static int clear_other(const struct place *p, const char *url, struct err *err)
     return fs_remove_tree(p->record, err);
 }
 
+/* What the net says, without the URL's secrets. */
+static int tell(struct err *why, const char *url, struct err *err)
+{
+    AUTO_BUF struct buf clean = {0};
+    url_mask_of(str_of(url), str_of(why->msg), &clean);
+    snprintf(why->msg, sizeof why->msg, "%s", buf_text(&clean));
+    return err_copy(err, why);
+}
+
 static int fetch_one(const struct resource *r, const char *directory, const struct fetcher *fetcher,
                      const struct fetch_watch *watch, struct strv *paths, struct err *err)
 {
     CLEANUP(place_done) struct place p = {0};
     struct fetched f = {0};
     struct watching w = {watch, r};
+    AUTO_FREE char *url = url_masked(r->location);
     find_place(directory, r, &p);
-    if (!is_there(&p, r->location)) {
-        if (clear_other(&p, r->location, err) == -1 || fs_mkdirs(p.directory, 0777, err) == -1 ||
-            write_record(&p, r->location, NULL, err) == -1)
+    if (!is_there(&p, url)) {
+        if (clear_other(&p, url, err) == -1 || fs_mkdirs(p.directory, 0777, err) == -1 ||
+            write_record(&p, url, NULL, err) == -1)
             return -1;
         if (watch && watch->begin)
             watch->begin(watch->ctx, r);
+        struct err why = {0};
         if (fetcher->fetch(fetcher->ctx, r->location, p.file,
-                           watch && watch->progress ? on_progress : NULL, &w, &f, err) == -1)
-            return -1;
-        int rc = write_record(&p, r->location, &f, err);
+                           watch && watch->progress ? on_progress : NULL, &w, &f, &why) == -1)
+            return tell(&why, r->location, err);
+        int rc = write_record(&p, url, &f, err);
         free(f.etag);
         if (rc == -1)
             return -1;
@@ -180,8 +193,13 @@ int resources_fetch(const struct experiment *e, const char *directory,
     AUTO_STRV struct strv found = {0};
     for (size_t i = 0; i < e->resource_count; i++) {
         const struct resource *r = &e->resources[i];
-        int rc = r->kind == RESOURCE_LOCAL ? local_path(r, &found, err)
-                                           : fetch_one(r, directory, fetcher, watch, &found, err);
+        int rc = 0;
+        if (r->kind == RESOURCE_CLUSTER)
+            strv_add(&found, r->location);
+        else if (r->kind == RESOURCE_LOCAL)
+            rc = local_path(r, &found, err);
+        else
+            rc = fetch_one(r, directory, fetcher, watch, &found, err);
         if (rc == -1)
             return err_wrap(err, "the resource '%s'", r->name);
     }

@@ -3,6 +3,7 @@
 #include "base/digest.h"
 #include "base/json.h"
 #include "base/mem.h"
+#include "base/url.h"
 #include "experiment/file_mark.h"
 #include "os/fs.h"
 #include <ctype.h>
@@ -207,8 +208,11 @@ char *fingerprint_make(struct fingerprints *f, const struct trial_values *t,
 char *fingerprint_resource(const struct resource *r, const char *path)
 {
     struct stat st;
-    if (r->kind != RESOURCE_LOCAL || stat(path, &st) == -1)
-        return mem_printf("@%s", r->location);
+    if (r->kind != RESOURCE_LOCAL || stat(path, &st) == -1) {
+        AUTO_FREE char *url =
+            url_masked(r->location); /* another password makes no other resource */
+        return mem_printf("@%s", url);
+    }
     AUTO_FREE char *text = as_text(path);
     struct buf mark = {0};
     buf_addf(&mark, "@%s", text);

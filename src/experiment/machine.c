@@ -17,12 +17,14 @@
 static int count_cpus(void)
 {
     int count = 0;
+#ifdef __linux__ /* those that this process may use */
     cpu_set_t *set = CPU_ALLOC(CPUS_MAX);
     size_t size = CPU_ALLOC_SIZE(CPUS_MAX);
     if (set && sched_getaffinity(0, size, set) == 0)
         count = CPU_COUNT_S(size, set);
     if (set)
         CPU_FREE(set);
+#endif
     if (count == 0)
         count = (int)sysconf(_SC_NPROCESSORS_ONLN);
     return count > 0 ? count : 1;

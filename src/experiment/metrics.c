@@ -4,6 +4,7 @@
  * may stand still while a second file is made. */
 #include "experiment/metrics.h"
 #include "base/mem.h"
+#include "base/port.h"
 #include "base/strtab.h"
 #include "experiment/eventfile.h"
 #include "experiment/jsonlines.h"
@@ -19,10 +20,6 @@
 #define CHUNK_SIZE ((size_t)256 << 10) /* bytes read at once; more than a line may have */
 #define RESCAN_POLLS 8                 /* every how many polls a folder is looked through anyway */
 
-#ifdef __APPLE__
-#define st_mtim st_mtimespec
-#endif
-
 /* What was there at the last look; all zero: nothing yet. */
 struct seen {
     dev_t device;
@@ -34,6 +31,7 @@ struct seen {
 struct folder {
     char *path; /* below the directory, which is "" itself */
     int depth;
+    size_t entries; /* at the last look */
     struct seen seen;
 };
 
@@ -56,6 +54,7 @@ struct lines {
 struct metrics_reader {
     char *directory, *own;
     unsigned polls;
+    size_t looked; /* entries, in this poll */
     struct folder **folders;
     size_t folder_count, folder_cap;
     struct source **sources; /* by path */
@@ -320,7 +319,7 @@ static enum entry_kind kind_of(int fd, const struct dirent *e)
 }
 
 /* Adds what is new in the folder. */
-static void scan(struct metrics_reader *r, const struct folder *f, const struct metrics_sink *sink)
+static void scan(struct metrics_reader *r, struct folder *f, const struct metrics_sink *sink)
 {
     int fd = open_below(r, f->path, O_DIRECTORY);
     DIR *d = fd >= 0 ? fdopendir(fd) : NULL;
@@ -330,7 +329,8 @@ static void scan(struct metrics_reader *r, const struct folder *f, const struct 
         return;
     }
     const struct dirent *e;
-    for (size_t count = 0; (e = readdir(d)); count++) {
+    size_t count = 0;
+    for (; (e = readdir(d)); count++) {
         if (strcmp(e->d_name, ".") == 0 || strcmp(e->d_name, "..") == 0)
             continue;
         if (count > METRICS_ENTRIES_MAX) {
@@ -346,6 +346,8 @@ static void scan(struct metrics_reader *r, const struct folder *f, const struct 
                          f->depth + 1, sink);
     }
     closedir(d);
+    f->entries = count;
+    r->looked += count;
 }
 
 static int by_path(const void *a, const void *b)
@@ -363,10 +365,18 @@ static void forget_folder(struct metrics_reader *r, size_t i)
     folder_free(f);
 }
 
-/* Looks for new files; folders that are found on the way are looked through as well. */
-static void look(struct metrics_reader *r, bool all, const struct metrics_sink *sink)
+static bool has_changed(const struct folder *f, const struct stat *st)
+{
+    return !is_same_file(&f->seen, st) || f->seen.mtime.tv_sec != st->st_mtim.tv_sec ||
+           f->seen.mtime.tv_nsec != st->st_mtim.tv_nsec;
+}
+
+/* Looks for new files; folders that are found on the way are looked through as well. `all`: also
+ * where nothing seems to have changed. */
+static void look(struct metrics_reader *r, bool all, bool final, const struct metrics_sink *sink)
 {
     size_t files = r->source_count;
+    r->looked = 0;
     for (size_t i = 0; i < r->folder_count;) {
         struct folder *f = r->folders[i];
         struct stat st;
@@ -375,10 +385,13 @@ static void look(struct metrics_reader *r, bool all, const struct metrics_sink *
             forget_folder(r, i);
             continue;
         }
-        bool changed = there && (all || !is_same_file(&f->seen, &st) ||
-                                 f->seen.mtime.tv_sec != st.st_mtim.tv_sec ||
-                                 f->seen.mtime.tv_nsec != st.st_mtim.tv_nsec);
-        if (changed) {
+        bool changed = there && has_changed(f, &st), large = f->entries > METRICS_ENTRIES_OFTEN;
+        if (r->looked > METRICS_LOOK_MAX) {
+            damage_once(&r->told_entries, sink, r->directory,
+                        "more entries than the 1000000 looked at in one go; the rest is left out");
+            break;
+        }
+        if (there && (final || (large ? all && changed : all || changed))) {
             f->seen = seen_of(&st, 0);
             scan(r, f, sink);
         }
@@ -438,7 +451,7 @@ static ssize_t read_chunk(struct telling *t, int fd, off_t offset, bool *told)
 }
 
 /* False: it has vanished. */
-static bool read_events(struct telling *t, struct source *s)
+static bool read_events(struct telling *t, struct source *s, bool final)
 {
     struct stat st;
     int fd = open_changed(t, &s->seen, false, &s->told, &st);
@@ -450,8 +463,8 @@ static bool read_events(struct telling *t, struct source *s)
         s->seen.size = 0;
     }
     const struct eventfile_sink sink = {tell_point, tell_restart, t};
-    off_t offset = s->seen.size;
-    while (offset < st.st_size) {
+    off_t offset = s->seen.size, until = final ? st.st_size : offset + METRICS_POLL_MAX;
+    while (offset < st.st_size && offset < until) {
         struct err err;
         ssize_t n = read_chunk(t, fd, offset, &s->told);
         if (n <= 0)
@@ -488,7 +501,17 @@ static void read_lines(struct telling *t, struct lines *l, bool final)
         return;
     if (!is_same_file(&l->seen, &st) || st.st_size < l->seen.size)
         restart_lines(t->r, l);
+    off_t until = l->offset + METRICS_POLL_MAX;
+    bool whole = true;
     for (bool end = false; !end;) {
+        whole = final || l->offset < until;
+        if (!whole)
+            break;
+        if (l->offset > METRICS_LINES_MAX) {
+            damage_once(&l->told, t->sink, l->path,
+                        "longer than the 1 GiB allowed; the rest is left out");
+            break;
+        }
         ssize_t n = read_chunk(t, fd, l->offset, &l->told);
         if (n < 0)
             break;
@@ -499,7 +522,7 @@ static void read_lines(struct telling *t, struct lines *l, bool final)
         if (taken == 0)
             break; /* a line whose end has not come */
     }
-    l->seen = seen_of(&st, st.st_size);
+    l->seen = seen_of(&st, whole ? st.st_size : l->offset);
     close(fd);
 }
 
@@ -514,10 +537,10 @@ static void forget_source(struct metrics_reader *r, size_t i)
 void metrics_reader_poll(struct metrics_reader *r, bool final, const struct metrics_sink *sink)
 {
     struct telling t = {.r = r, .sink = sink};
-    look(r, final || r->polls++ % RESCAN_POLLS == 0, sink);
+    look(r, final || r->polls++ % RESCAN_POLLS == 0, final, sink);
     for (size_t i = 0; i < r->source_count;) {
         t.source = r->sources[i];
-        if (read_events(&t, r->sources[i]))
+        if (read_events(&t, r->sources[i], final))
             i++;
         else
             forget_source(r, i);

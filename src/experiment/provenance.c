@@ -11,7 +11,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/sysinfo.h>
 #include <sys/utsname.h>
 #include <unistd.h>
 
@@ -231,15 +230,13 @@ static json_t *gpus(struct loop *loop)
 static json_t *host_json(struct loop *loop)
 {
     struct utsname u = {0};
-    struct sysinfo s = {0};
     char kernel[sizeof u.sysname + sizeof u.release + sizeof u.machine + 3];
     (void)uname(&u);
-    (void)sysinfo(&s);
     snprintf(kernel, sizeof kernel, "%s %s %s", u.sysname, u.release, u.machine);
     return json_pack("{s:o, s:o, s:I, s:o, s:I, s:o}", "name", text_json(str_of(u.nodename)),
                      "kernel", text_json(str_of(kernel)), "cpus",
                      (json_int_t)sysconf(_SC_NPROCESSORS_ONLN), "cpu_model", cpu_model(),
-                     "memory_bytes", (json_int_t)s.totalram * s.mem_unit, "gpus", gpus(loop));
+                     "memory_bytes", (json_int_t)uv_get_total_memory(), "gpus", gpus(loop));
 }
 
 /* ---- all of it --------------------------------------------------------------------------------

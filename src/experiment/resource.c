@@ -15,7 +15,7 @@ static const struct {
 
 const char *resource_kind_name(enum resource_kind k)
 {
-    static const char *const names[] = {"local", "http", "s3"};
+    static const char *const names[] = {"local", "http", "s3", "cluster"};
     return names[k];
 }
 
@@ -34,26 +34,36 @@ static bool check_name(const struct yaml_node *key, struct diags *diags)
     return false;
 }
 
-static bool check_value(const struct yaml_node *key, const struct yaml_node *value,
+static bool is_cluster(const struct yaml_node *value)
+{
+    return value->tag && strcmp(value->tag, "!cluster") == 0;
+}
+
+static bool check_value(const struct yaml_node *key, const struct yaml_node *value, bool on_cluster,
                         struct diags *diags)
 {
     AUTO_FREE char *shown = diag_quote((struct str){key->text, key->text_len});
-    if (value->tag && strcmp(value->tag, "!cluster") == 0) {
+    if (is_cluster(value) && !on_cluster) {
         refuse(
             diags, value->at, mem_printf("the resource %s is on a cluster's hosts", shown),
             mem_dup("an experiment on this machine needs a path here: remove '!cluster' and name "
                     "one"));
         return false;
     }
-    if (value->tag) {
+    if (value->tag && !is_cluster(value)) {
         AUTO_FREE char *tag = diag_quote(str_of(value->tag));
         refuse(diags, value->at, mem_printf("the tag %s has no place at a resource", tag),
                mem_dup("write a path, a URL, or '!cluster PATH'"));
         return false;
     }
     if (value->kind == YAML_STRING && value->text_len > 0 &&
-        !memchr(value->text, '\0', value->text_len))
-        return true;
+        !memchr(value->text, '\0', value->text_len)) {
+        if (!is_cluster(value) || value->text[0] == '/')
+            return true;
+        refuse(diags, value->at, mem_printf("the resource %s has no whole path", shown),
+               mem_dup("write it from the root on, such as '!cluster /data'"));
+        return false;
+    }
     bool halves = value->kind == YAML_MAP &&
                   (strcmp(key->text, "local") == 0 || strcmp(key->text, "remote") == 0);
     refuse(diags, value->kind == YAML_NULL ? key->at : value->at,
@@ -81,14 +91,14 @@ static bool check_local(const struct yaml_node *value, struct diags *diags)
     return false;
 }
 
-bool resource_read(const struct yaml_node *key, const struct yaml_node *value, struct diags *diags,
-                   struct resource *out)
+bool resource_read(const struct yaml_node *key, const struct yaml_node *value, bool on_cluster,
+                   struct diags *diags, struct resource *out)
 {
-    if (value->bad || !check_name(key, diags) || !check_value(key, value, diags))
+    if (value->bad || !check_name(key, diags) || !check_value(key, value, on_cluster, diags))
         return false;
     struct str text = {value->text, value->text_len};
-    enum resource_kind kind = RESOURCE_LOCAL;
-    for (size_t i = 0; i < COUNT_OF(schemes); i++)
+    enum resource_kind kind = is_cluster(value) ? RESOURCE_CLUSTER : RESOURCE_LOCAL;
+    for (size_t i = 0; kind != RESOURCE_CLUSTER && i < COUNT_OF(schemes); i++)
         if (str_starts(text, schemes[i].scheme))
             kind = schemes[i].kind;
     if (kind == RESOURCE_LOCAL && strstr(value->text, "://")) {

@@ -2,6 +2,7 @@
 #include "experiment/run.h"
 #include "base/mem.h"
 #include "base/number.h"
+#include "base/url.h"
 #include "experiment/provenance.h"
 #include "experiment/replace.h"
 #include "os/fs.h"
@@ -149,7 +150,16 @@ static int retire(struct run *r, struct err *err)
 
 static int exists(const struct run *r, const char *what, struct err *err)
 {
-    return err_set(err, ERR_EXISTS, "%s: '%s' has its results", what, r->directory);
+    AUTO_FREE char *place = fs_shown(r->directory);
+    return err_set(err, ERR_EXISTS, "%s: '%s' has its results", what, place);
+}
+
+/* The file's text without passwords and tokens, of which nothing is kept. */
+static char *mask(struct str file)
+{
+    struct buf out = {0};
+    url_mask(file, &out);
+    return buf_take(&out);
 }
 
 /* What to do beside results that are there. */
@@ -158,7 +168,8 @@ static int meet(struct run *r, const struct run_options *o, struct err *err)
     AUTO_FREE char *file = store_get(r->store, "file");
     AUTO_FREE char *state = store_get(r->store, STORE_STATE);
     AUTO_FREE char *seed = store_get(r->store, "seed");
-    bool same = file && str_eq(str_of(file), o->file);
+    AUTO_FREE char *masked = mask(o->file);
+    bool same = file && strcmp(file, masked) == 0;
     bool finished = state && strcmp(state, run_state_name(RUN_FINISHED)) == 0;
     r->seed = seed ? strtoull(seed, NULL, 10) : o->seed;
     if (move_retired(r, err) == -1)
@@ -274,7 +285,7 @@ int run_open(struct loop *loop, const struct run_options *o, struct run *out, st
     r.directory = realpath(path, NULL);
     if (!r.directory)
         return err_set_sys(err, errno, "cannot use '%s'", path);
-    AUTO_FREE char *text = mem_dup_n(o->file.p, o->file.n);
+    AUTO_FREE char *text = mask(o->file);
     int rc = place_state(&r, o->state, err);
     if (rc == 0)
         rc = take_lock(loop, &r, err);
@@ -382,24 +393,31 @@ static void write_drawn(const struct choice *c, struct buf *out)
     buf_addc(out, ']');
 }
 
+static void sort_by_node(struct drawn_list *l)
+{
+    if (l->count)
+        qsort(l->items, l->count, sizeof *l->items, by_node);
+}
+
 /* True where some are left as they are: a search draws them, or an alias has one text for several
- * places, each of which drew other numbers. */
+ * places, each of which drew other numbers, or is a search's. */
 static bool edit_draws(const struct experiment *e, struct edits *edits)
 {
-    struct drawn_list drawn = {0};
+    struct drawn_list drawn = {0}, searched = {0};
     bool left = false;
     for (size_t i = 0; i < e->stage_count; i++) {
         bool grid = e->stages[i].search.kind == SEARCH_GRID;
         left = left || !grid;
-        if (grid)
-            gather_drawn(&e->stages[i].space.choices, &drawn);
+        gather_drawn(&e->stages[i].space.choices, grid ? &drawn : &searched);
     }
-    if (drawn.count)
-        qsort(drawn.items, drawn.count, sizeof *drawn.items, by_node);
+    sort_by_node(&drawn);
+    sort_by_node(&searched);
     for (size_t i = 0; i < drawn.count; i++) {
         const struct yaml_node *n = drawn.items[i]->node;
         bool shared = (i + 1 < drawn.count && drawn.items[i + 1]->node == n) ||
-                      (i > 0 && drawn.items[i - 1]->node == n);
+                      (i > 0 && drawn.items[i - 1]->node == n) ||
+                      (searched.count && bsearch(&drawn.items[i], searched.items, searched.count,
+                                                 sizeof *searched.items, by_node));
         struct buf text = {0};
         left = left || shared;
         if (shared)
@@ -408,6 +426,7 @@ static bool edit_draws(const struct experiment *e, struct edits *edits)
         add_edit(edits, n->start, n->end, buf_take(&text));
     }
     free(drawn.items);
+    free(searched.items);
     return left;
 }
 
@@ -466,6 +485,10 @@ int run_write_resolved(const struct run *r, const struct experiment *e, struct s
     }
     buf_add(&out, text.p + at, text.n - at);
     free(edits.items);
+    AUTO_BUF struct buf masked = {0};
+    if (url_has_secret(buf_view(&out)))
+        buf_adds(&masked, "# '" URL_MASK "' stands for passwords and tokens in URLs.\n");
+    url_mask(buf_view(&out), &masked);
     AUTO_FREE char *path = fs_join(r->directory, RUN_RESOLVED_FILE);
-    return fs_write_atomic(path, 0666, buf_view(&out), err);
+    return fs_write_atomic(path, 0666, buf_view(&masked), err);
 }

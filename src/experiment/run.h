@@ -63,8 +63,8 @@ int run_keep(struct run *r, struct err *err) MUST_CHECK;
 /* Of a name in the directory: what fs_write_atomic() and the like had not put in its place when a
  * process was killed. */
 bool run_is_half_written(const char *name);
-/* Writes the file as it stands, with drawn numbers in place of `!s`; where that cannot be, as where
- * a search draws, with the seed. It gives the same trials again. */
+/* Writes the file as it stands but for secrets in URLs, with drawn numbers in place of `!s`; where
+ * that cannot be, as where a search draws, with the seed. It gives the same trials again. */
 int run_write_resolved(const struct run *r, const struct experiment *e, struct str text,
                        struct err *err) MUST_CHECK;
 

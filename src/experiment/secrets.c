@@ -5,6 +5,7 @@
 #include "experiment/secrets.h"
 #include "base/digest.h"
 #include "base/mem.h"
+#include "base/port.h"
 #include "base/strtab.h"
 #include "os/fs.h"
 #include <stdint.h>
@@ -101,7 +102,7 @@ static void read_line(struct reader *r, struct str line)
     if (r->section[0] && r->in_value && indent > r->indent)
         return; /* more of a value */
     r->indent = indent;
-    const char *end = at.p[0] == '[' ? memrchr(at.p, ']', at.n) : NULL;
+    const char *end = at.p[0] == '[' ? port_memrchr(at.p, ']', at.n) : NULL;
     if (end && end > at.p + 1) {
         read_section(r, line, at, (struct str){at.p + 1, (size_t)(end - at.p - 1)});
     } else if (r->section[0]) {

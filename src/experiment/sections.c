@@ -136,7 +136,7 @@ void sections_resources(struct experiment *e, const struct strtab *placed, struc
             if (!at)
                 continue;
             r = (struct resource){str_dup(text_of(key)), mem_dup(at), RESOURCE_LOCAL, key->at};
-        } else if (!resource_read(key, n->pairs[i].value, diags, &r)) {
+        } else if (!resource_read(key, n->pairs[i].value, e->on_cluster, diags, &r)) {
             continue;
         }
         MEM_PUSH_ROOM(e->resources, e->resource_count, e->resource_cap);

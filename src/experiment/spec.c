@@ -177,7 +177,7 @@ int experiment_parse(const char *path, struct str text, const struct experiment_
                      struct experiment *out, struct diags *diags, struct err *err)
 {
     diags_init(diags, path, text);
-    struct experiment e = {.path = mem_dup(path)};
+    struct experiment e = {.path = mem_dup(path), .on_cluster = options->on_cluster};
     if (yaml_parse(text, diags, &e.file, err) != 0) {
         free(e.path);
         return -1;

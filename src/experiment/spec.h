@@ -21,7 +21,8 @@ struct experiment {
     char *path; /* of the file */
     char *name;
     char *save_path;
-    int seed; /* as the file has it; -1: none */
+    bool on_cluster; /* as the options have it */
+    int seed;        /* as the file has it; -1: none */
     int max_failures;
     bool stop_on_failure, merge_plot;
     /* The keys with readers of their own; NULL where absent. */
@@ -47,6 +48,7 @@ struct experiment_options {
     /* Where this machine has them, over what the file says: paths (char *) by the name of the
      * resource, and by the module of the extension. NULL: the file alone says. */
     const struct strtab *resources, *extensions;
+    bool on_cluster; /* a cluster's hosts carry it out: '!cluster PATH' is allowed */
 };
 
 /* Reads and checks the file. All its errors are in `diags` (initialised here; the caller frees it

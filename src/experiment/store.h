@@ -47,6 +47,8 @@ char *store_get(struct store *s, const char *key);
 #define STORE_STATE "state" /* a run_state_name(), of the last run */
 #define STORE_BEGAN "began" /* wall time of the last run's begin: microseconds, as decimal text */
 
+#define STORE_ENDED "ended" /* the same of its end; absent, or an earlier run's, until then */
+
 enum run_state {
     RUN_RUNNING,     /* what a run writes first; and that it did not end, where none is at work */
     RUN_FINISHED,    /* every trial is a success or was stopped early */
@@ -188,6 +190,26 @@ int store_add_attempt(struct store *s, int64_t trial, const struct store_attempt
 int store_each_attempt(struct store *s, int64_t trial,
                        void (*fn)(void *ctx, const struct store_attempt *a), void *ctx,
                        struct err *err) MUST_CHECK;
+
+/* ---- for who looks on while another process writes ------------------------------------------ */
+
+/* One attempt that has ended. */
+struct store_end {
+    int64_t row;
+    bool last; /* the trial's last attempt so far */
+    struct store_attempt attempt;
+    /* Its stage, number, name, warning, and, as of this attempt, how it ended; `state` is pending
+     * where it was tried again, or is to be. */
+    struct store_trial trial;
+};
+/* Those behind the row *after (0: all), in the order in which they ended; *after becomes the last
+ * one's. */
+int store_each_end(struct store *s, int64_t *after,
+                   void (*fn)(void *ctx, const struct store_end *e), void *ctx,
+                   struct err *err) MUST_CHECK;
+/* How long the stage's trials that have ended took, all together, and how many there are. */
+int store_spent(struct store *s, int stage, usec_t *sum, int64_t *count,
+                struct err *err) MUST_CHECK;
 
 /* ---- metrics ------------------------------------------------------------------------------ */
 

@@ -7,6 +7,7 @@
  * memory of their own, so that http_free() need not wait for it. */
 #include "net/http.h"
 #include "base/mem.h"
+#include "base/port.h"
 #include "net/curl_open.h"
 #include <stdlib.h>
 #include <string.h>
@@ -126,7 +127,7 @@ struct str http_origin(const char *url)
     const char *host = strstr(url, "://");
     host = host ? host + 3 : url;
     size_t n = strcspn(host, "/?#");
-    const char *user = memrchr(host, '@', n);
+    const char *user = port_memrchr(host, '@', n);
     if (user) /* and a password, maybe: not shown, and the scheme in front with it */
         return (struct str){user + 1, n - (size_t)(user + 1 - host)};
     return (struct str){url, (size_t)(host - url) + n};

@@ -6,6 +6,7 @@
 #include "net/httpd.h"
 #include "base/buf.h"
 #include "base/mem.h"
+#include "base/port.h"
 #include <arpa/inet.h>
 #include <errno.h>
 #include <microhttpd.h>
@@ -343,7 +344,7 @@ static int open_socket(const struct sockaddr_storage *address, struct err *err)
 {
     socklen_t size =
         address->ss_family == AF_INET6 ? sizeof(struct sockaddr_in6) : sizeof(struct sockaddr_in);
-    int fd = socket(address->ss_family, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+    int fd = port_socket(address->ss_family, SOCK_STREAM, true);
     if (fd < 0)
         return err_set_sys(err, errno, "cannot make a socket to listen on");
     int one = 1;

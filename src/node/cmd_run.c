@@ -6,21 +6,13 @@
 #include "node/login.h"
 #include "node/node.h"
 #include <errno.h>
-#include <string.h>
 #include <unistd.h>
-
-/* Which order it is, for a process that goes on where another died. */
-static char *order_id(const char *path, const struct entry *e)
-{
-    const char *slash = strrchr(path, '/');
-    return mem_printf("%s@%lld", slash ? slash + 1 : path, (long long)e->submitted);
-}
 
 static int carry(struct cli *cli, struct entry *e, struct err *err)
 {
     if (chdir(e->work) == -1)
         return err_set_sys(err, errno, "cannot work in '%s'", e->work);
-    AUTO_FREE char *id = order_id(cli->args.items[0], e);
+    AUTO_FREE char *id = entry_order(cli->args.items[0], e);
     struct carry_order order = {.path = e->file,
                                 .name = e->name,
                                 .save_path = e->save_path,
@@ -34,6 +26,7 @@ static int carry(struct cli *cli, struct entry *e, struct err *err)
                                 .reuse = e->reuse,
                                 .resources = e->resources,
                                 .extensions = e->extensions,
+                                .machine = node_machine,
                                 .engine = node_make_engine,
                                 .find_resources = node_find_resources,
                                 .ctx = e};

@@ -4,7 +4,8 @@
 #include "os/companion.h"
 
 const struct command *const commands[] = {
-    &node_run, &node_status, &cmd_results, &cmd_logs, &cmd_stop, &cmd_log, &cmd_help,
+    &node_watch,  &node_queue, &node_run, &node_trial, &node_attach,       &node_status,
+    &cmd_results, &cmd_logs,   &cmd_stop, &cmd_log,    &node_unit_command, &cmd_help,
 };
 const size_t command_count = COUNT_OF(commands);
 
@@ -23,4 +24,5 @@ const struct program cli_program = {
              "how they stand. It is started by the host itself, by flambe on the user's machine, "
              "and by trials that report numbers.",
     .add_build = add_build,
+    .terminal_variable = "FLAMBE_TERMINAL",
 };

@@ -7,6 +7,10 @@
 /* Of carry_order; `ctx` is the entry. */
 int node_make_engine(void *ctx, const struct carry_engine *e, struct engine **out,
                      struct err *err) MUST_CHECK;
+/* What a trial may ask for; `ctx` is the entry. */
+struct machine node_machine(void *ctx, struct loop *loop);
+/* One line of `sinfo -o '%c %G'`. */
+bool node_read_sinfo(struct str line, int *cpus, int *gpus);
 int node_find_resources(void *ctx, struct loop *loop, const struct experiment *e,
                         const char *directory, struct strv *paths, struct err *err) MUST_CHECK;
 

@@ -248,3 +248,9 @@ char *entry_results(const struct entry *e)
 {
     return run_directory(e->save_path, e->name);
 }
+
+char *entry_order(const char *path, const struct entry *e)
+{
+    const char *slash = strrchr(path, '/');
+    return mem_printf("%s@%lld", slash ? slash + 1 : path, (long long)e->submitted);
+}

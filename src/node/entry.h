@@ -38,6 +38,8 @@ void entry_done(struct entry *e);
 const char *entry_engine_name(enum entry_engine e); /* "local", "slurm" */
 /* The directory of its results; the caller frees. */
 char *entry_results(const struct entry *e);
+/* Which order its run is (run_options), by its file in the queue; the caller frees. */
+char *entry_order(const char *path, const struct entry *e);
 /* Whether a file of the queue, or a directory of results, can bear the name. */
 bool entry_name_ok(const char *name);
 

@@ -4,12 +4,27 @@
 
 #include "cli/commands.h"
 
-extern const struct command node_run, node_status;
+extern const struct command node_trial, node_attach, node_queue, node_run, node_status,
+    node_unit_command, node_watch;
 
 #define OPTION_AS                                                                               \
     {                                                                                           \
         "as", 0, OPTION_TEXT, "UID:GID:GROUPS", NULL, "become this user first, which root can", \
             offsetof(struct cli_options, as)                                                    \
+    }
+#define OPTION_CONFIG                            \
+    {                                            \
+        "config", 0, OPTION_TEXT, "FILE", NULL,  \
+            "what the host is, in place of "     \
+            "/etc/flambe/node.json",             \
+            offsetof(struct cli_options, config) \
+    }
+#define OPTION_DIRECTORY                            \
+    {                                               \
+        "directory", 0, OPTION_TEXT, "DIR", NULL,   \
+            "the queue's, in place of "             \
+            "/var/lib/flambe/queue",                \
+            offsetof(struct cli_options, directory) \
     }
 
 #endif

@@ -2,6 +2,7 @@
 #include "os/fs.h"
 #include "base/digest.h"
 #include "base/mem.h"
+#include "base/port.h"
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
@@ -44,7 +45,7 @@ int fs_read(const char *path, size_t max, struct buf *out, struct err *err)
             return err_set(err, ERR_LIMIT, "'%s' is longer than the %zu bytes allowed", path, max);
         }
     }
-    explicit_bzero(block, sizeof block);
+    port_wipe(block, sizeof block);
     buf_add(out, buf_text(&text), text.len);
     buf_wipe(&text);
     return 0;
@@ -214,6 +215,36 @@ char *fs_relative_to(const char *base, const char *path)
     if (path[0] == '/' || !slash)
         return mem_dup(path);
     return mem_printf("%.*s/%s", (int)(slash - base), base, path);
+}
+
+/* How many bytes of both are the same whole parts, with no '/' at their end. */
+static size_t same_parts(const char *a, const char *b)
+{
+    size_t same = 0, i = 0;
+    for (;; i++) {
+        bool ends = (a[i] == '/' || !a[i]) && (b[i] == '/' || !b[i]);
+        if (ends)
+            same = i;
+        if (!a[i] || a[i] != b[i])
+            return same;
+    }
+}
+
+char *fs_shown(const char *path)
+{
+    AUTO_FREE char *here = path[0] == '/' ? getcwd(NULL, 0) : NULL;
+    if (!here || strcmp(here, "/") == 0)
+        return mem_dup(path);
+    size_t same = same_parts(here, path);
+    AUTO_BUF struct buf out = {0};
+    for (const char *p = here + same; *p; p++)
+        buf_adds(&out, *p != '/' ? "" : out.len ? "/.." : "..");
+    const char *rest = path + same + (path[same] == '/');
+    if (*rest)
+        buf_addf(&out, "%s%s", out.len ? "/" : "", rest);
+    if (out.len == 0)
+        buf_adds(&out, ".");
+    return out.len < strlen(path) ? buf_take(&out) : mem_dup(path);
 }
 
 static char *xdg_dir(const char *variable, const char *below_home)

@@ -36,6 +36,9 @@ char *fs_expand_home(const char *path);
 char *fs_join(const char *dir, const char *name); /* the caller frees */
 /* `path` as it is when absolute, else relative to the directory of the file `base`. */
 char *fs_relative_to(const char *base, const char *path);
+/* An absolute path as it is shown: relative to the current directory where that is shorter. Not
+ * where links lead elsewhere by "..". The caller frees. */
+char *fs_shown(const char *path);
 const char *fs_home(void); /* $HOME, else the passwd entry's; never NULL; static */
 /* XDG base directories with "/flambe" behind; the caller frees. The directories may not exist. */
 char *fs_state_dir(void); /* $XDG_STATE_HOME or ~/.local/state */

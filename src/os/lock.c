@@ -1,6 +1,7 @@
 /* See lock.h. The file has the number of the process that took the lock, and its stamp. */
 #include "os/lock.h"
 #include "base/mem.h"
+#include "base/port.h"
 #include "base/str.h"
 #include "os/process.h"
 #include <errno.h>

@@ -16,8 +16,9 @@
 #define LAUNCHES_MAX 16
 #define ORPHANS_AFTER (3 * USEC_PER_SEC)
 #define CLOSE_BOUND (60 * USEC_PER_SEC)
-#define SWEEP_ROUNDS 100
 #define SWEEP_EVERY (100 * USEC_PER_MSEC)
+#define SWEEP_STILL_ROUNDS 300 /* in which nothing has changed: a disk may keep a process long */
+#define SWEEP_ROUNDS 3000
 #define PREFIX_CHARS 8
 
 /* ---- hosts ----------------------------------------------------------------------------------- */
@@ -194,20 +195,25 @@ static int op_adopt_stopped(void *self, const struct host_config *config,
 
 /* ---- leftovers ------------------------------------------------------------------------------- */
 
-/* Ends all containers of the name, unmounts and removes their disks; waits on the loop. */
+/* Ends all containers of the name, unmounts and removes their disks; waits on the loop, as long as
+ * there is progress: many hosts on a busy machine take their time to end. */
 static int sweep(struct loop *loop, const char *dir, const char *prefix, struct err *err)
 {
     struct err why = {0};
+    struct lxc_leftovers left = {0}, before = {0};
     loop_shield(loop);
-    for (int i = 0; i < SWEEP_ROUNDS; i++) {
+    for (int i = 0, still = 0; i < SWEEP_ROUNDS && still < SWEEP_STILL_ROUNDS; i++, still++) {
         why = (struct err){0};
-        if (lxc_kill_leftovers(prefix, dir)) {
-            err_set(&why, ERR_TIMEOUT, "hosts called '%s…' do not end", prefix);
+        if (lxc_kill_leftovers(prefix, dir, &left)) {
+            err_set(&why, ERR_TIMEOUT, "hosts called '%s…' do not end: %s", prefix, left.example);
         } else {
             lxc_unmount_below(dir);
             if (fs_remove_tree(dir, &why) == 0)
                 break;
         }
+        if (left.count != before.count || left.pids != before.pids)
+            still = 0;
+        before = left;
         (void)!loop_pause(loop, SWEEP_EVERY, NULL);
     }
     loop_unshield(loop);
@@ -239,7 +245,7 @@ static void remove_orphans(void *ctx)
             continue;
         AUTO_FREE char *name = mem_printf("%s%s", all->prefix, e->d_name);
         AUTO_FREE char *host_dir = fs_join(all->dir, e->d_name);
-        if (lxc_kill_leftovers(name, host_dir))
+        if (lxc_kill_leftovers(name, host_dir, NULL))
             more = true;
         else
             lxc_host_destroy(host_new(all, e->d_name, NULL));

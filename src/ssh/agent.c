@@ -2,6 +2,7 @@
 #include "ssh/agent.h"
 #include "base/buf.h"
 #include "base/mem.h"
+#include "base/port.h"
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
@@ -86,7 +87,7 @@ static int connect_unix(const char *path)
     if (n == 0 || n >= sizeof address.sun_path)
         return -1;
     memcpy(address.sun_path, path, n);
-    int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    int fd = port_socket(AF_UNIX, SOCK_STREAM, false);
     if (fd < 0)
         return -1;
     struct timeval limit = {.tv_sec = AGENT_LIST_TIMEOUT_SEC};
@@ -106,7 +107,7 @@ bool agent_holds(const char *path, struct str blob)
         return false;
     char head[4];
     bool holds = false;
-    if (send(fd, request, sizeof request, MSG_NOSIGNAL) == (ssize_t)sizeof request &&
+    if (send(fd, request, sizeof request, PORT_NO_SIGNAL) == (ssize_t)sizeof request &&
         read_exactly(fd, head, sizeof head)) {
         size_t n = get_u32(head);
         AUTO_FREE char *body = n <= AGENT_FRAME_MAX ? mem_alloc(n) : NULL;
@@ -297,7 +298,7 @@ int agent_filter_start(struct loop *loop, const char *path, struct str blob, int
                        struct agent_filter **out, struct err *err)
 {
     int pair[2];
-    if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair) == -1)
+    if (port_socketpair(SOCK_STREAM, pair) == -1)
         return err_set_sys(err, errno, "cannot reach the ssh-agent");
     struct agent_filter *f = mem_alloc(sizeof *f);
     f->loop = loop;

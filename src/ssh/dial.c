@@ -1,6 +1,7 @@
 /* See dial.h. */
 #include "ssh/dial.h"
 #include "base/mem.h"
+#include "base/port.h"
 #include <errno.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
@@ -154,7 +155,7 @@ static socklen_t address_size(const struct sockaddr_storage *a)
 /* Starts on one address; -1 where it failed at once (d->err is set). */
 static int try_address(struct dial *d, const struct sockaddr_storage *a)
 {
-    d->fd = socket(a->ss_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+    d->fd = port_socket(a->ss_family, SOCK_STREAM, true);
     if (d->fd < 0) {
         note_failure(d, errno);
         return -1;

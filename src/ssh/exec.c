@@ -5,6 +5,7 @@
  * or, where the connection breaks first, when its status and the end of its output have both come.
  */
 #include "base/mem.h"
+#include "base/port.h"
 #include "ssh/session.h"
 #include <stdio.h>
 #include <stdlib.h>
@@ -60,7 +61,7 @@ static void exec_free(struct ssh_exec *e)
         ssh_channel_free(e->channel);
     }
     if (e->input_size)
-        explicit_bzero(e->input, e->input_size); /* it may be a secret */
+        port_wipe(e->input, e->input_size); /* it may be a secret */
     free(e->input);
     free(e->command);
     free(e);

@@ -3,6 +3,7 @@
 #include "ssh/hostkey.h"
 #include "base/digest.h"
 #include "base/mem.h"
+#include "base/port.h"
 #include <stdlib.h>
 #include <string.h>
 
@@ -213,7 +214,7 @@ int ssh_keygen_ed25519(struct buf *private_pem, struct buf *public_line, struct 
     if (!str_ends(buf_view(private_pem), "\n"))
         buf_addc(private_pem, '\n'); /* sshd refuses a key file without it */
     buf_adds(public_line, line);
-    explicit_bzero(text, strlen(text));
+    port_wipe(text, strlen(text));
     ssh_string_free_char(text);
     return 0;
 }

@@ -2,6 +2,7 @@
  * use an ED25519 key that it read from PKCS#8; both are taken apart here. */
 #include "ssh/pkey.h"
 #include "base/digest.h"
+#include "base/port.h"
 #include "ssh/keyfile.h"
 #include <openssl/core_names.h>
 #include <openssl/param_build.h>
@@ -156,7 +157,7 @@ bool pkey_ed25519_to_openssh(EVP_PKEY *pkey, struct buf *out)
     buf_adds(out, "-----BEGIN OPENSSH PRIVATE KEY-----\n");
     digest_base64(buf_view(&file), out);
     buf_adds(out, "\n-----END OPENSSH PRIVATE KEY-----\n");
-    explicit_bzero(private, sizeof private);
+    port_wipe(private, sizeof private);
     buf_wipe(&secret);
     buf_wipe(&file);
     buf_done(&blob);

@@ -23,6 +23,7 @@ import sys
 import time
 
 import run_bench
+import send_bench
 from measure import TURNS, Run, harness, ms, row, s, scheduled, turns, verdicts
 
 SERVER_LIMITS = 1.25  # a wall time this close to the server's busy time is limited by the server
@@ -204,7 +205,7 @@ def bench_exec(env):
 
 
 PARTS = {"version": bench_version, "status": bench_status, "calls": bench_calls, "ready": bench_ready,
-         "ghosts": bench_ghosts, "exec": bench_exec, **run_bench.PARTS}
+         "ghosts": bench_ghosts, "exec": bench_exec, **send_bench.PARTS, **run_bench.PARTS}
 
 
 def arguments():

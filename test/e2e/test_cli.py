@@ -11,7 +11,7 @@ import pytest
 
 from conftest import FLAMBE, ROOT, SANDBOX, clean_env, run
 
-VERBS = ["up", "run", "plan", "status", "results", "logs", "stop", "log", "ssh", "exec", "cp", "down", "schema", "completion", "help"]
+VERBS = ["up", "run", "plan", "status", "results", "logs", "stop", "log", "ssh", "exec", "cp", "fetch", "down", "schema", "completion", "help"]
 
 GOOD = """\
 !AWSCluster

@@ -182,6 +182,20 @@ def test_a_directory_without_results_is_a_clusters_name(sweep):
     assert sweep.flambe("status", "out", "--creator", "me").returncode == 4
 
 
+def test_status_of_a_path_that_is_not_there(sweep):
+    for word in ("./nowhere", "out/nowhere", "nowhere.yaml", str(sweep.home / "gone"), "../gone"):
+        done = sweep.flambe("status", word)
+        assert done.returncode == (2 if word.endswith(".yaml") else 1), done.stderr
+        assert "credentials" not in done.stderr
+        assert f"there is no results directory or file '{word}'" in done.stderr
+        assert "try: flambe status DIR, with the directory output__NAME" in done.stderr
+    (sweep.home / "mine").mkdir()
+    assert "'./mine' has no results of flambe" in sweep.flambe("status", "./mine").stderr
+    done = sweep.flambe("status", "nowhere")  # it may be a cluster's name, but nobody can be asked
+    assert done.returncode == 4 and done.stderr.startswith(
+        "flambe: there is no results directory 'nowhere', and no cluster can be asked for: "), done.stderr
+
+
 def test_where_nothing_is(sweep):
     other = Experiment(sweep.home, "other")
     for verb in ("status", "results", "logs", "stop"):
@@ -475,6 +489,17 @@ def test_stop_waits_until_it_is_gone(sweep):
                            "next: flambe sweep.yaml, which goes on\n")
     again = sweep.flambe("stop", "sweep.yaml")
     assert again.returncode == 0 and again.stdout.startswith("'sweep' is not running: ")
+
+
+def test_stop_where_the_state_is_apart(sweep):
+    state = sweep.home / "state"
+    sweep.dir.rename(state)
+    sweep.dir.mkdir()
+    (sweep.dir / ".state").symlink_to(state)
+    sweep.dir, results = state, sweep.dir
+    child = sweep.hold(drains=0.1)
+    done = sweep.flambe("stop", results)
+    assert done.returncode == 0 and child.wait(1) == 0, done.stderr
 
 
 def test_stop_now(sweep):

@@ -7,7 +7,7 @@
 #include <cmocka.h>
 
 #include "../net/fake_http.h"
-#include "cli/fetch.h"
+#include "cli/net_fetch.h"
 #include "os/fs.h"
 
 static void answer(void *ctx, struct str request, struct buf *reply, bool *drop)

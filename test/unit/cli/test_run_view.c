@@ -45,7 +45,7 @@ static void assert_table(const struct driver_status *s, size_t width, size_t hei
                          const char *want)
 {
     AUTO_STRV struct strv lines = {0};
-    run_table_render(s, 62 * USEC_PER_SEC, width, height, color, &lines);
+    run_table_render(s, 62 * USEC_PER_SEC, NULL, width, height, color, &lines);
     assert_true(lines.count < height || height < 5);
     for (size_t i = 0; i < lines.count; i++)
         assert_true(text_width(str_of(lines.items[i])) <= width);
@@ -138,13 +138,13 @@ static void many_stages_are_gathered_the_ended_ones_first(void **state)
     for (int i = 0; i < 20; i++)
         g[i].state = STAGE_RUNNING;
     AUTO_STRV struct strv lines = {0};
-    run_table_render(&s, 0, 80, 10, false, &lines);
+    run_table_render(&s, 0, NULL, 80, 10, false, &lines);
     assert_int_equal(lines.count, 9);
     assert_non_null(strstr(lines.items[7], "14 more stages are not shown: "));
     for (size_t width = 1; width < 30; width++)
         for (size_t height = 1; height < 30; height++) {
             AUTO_STRV struct strv some = {0};
-            run_table_render(&s, 0, width, height, true, &some);
+            run_table_render(&s, 0, NULL, width, height, true, &some);
             assert_true(some.count > 0 && (some.count < height || height < 5));
         }
 }
@@ -251,14 +251,17 @@ static void plain_lines(void **state)
     bad.end = (char *)"time limit"; /* by a signal, too, but that is not why */
     tell(v, &s, DRIVER_TRIAL_ENDED, &bad, NULL);
     tell(v, &s, DRIVER_WARNING, NULL, "an event file is damaged");
+    AUTO_FREE char *here = getcwd(NULL, 0);
+    AUTO_FREE char *message = mem_printf("no '%s/a/b' beside /else%s/a", here, here);
+    tell(v, &s, DRIVER_WARNING, NULL, message);
+    AUTO_FREE char *kept = mem_printf("flambe: warning: no 'a/b' beside /else%s/a\n", here);
     for (int i = 0; i < 25; i++) {
         w.mono += USEC_PER_SEC;
         run_view_tick(v, &s);
     }
     tell(v, &s, DRIVER_STAGE_ENDED, NULL, NULL);
     run_view_free(v);
-    assert_file(
-        &w, "screen",
+    AUTO_FREE char *want = mem_printf(
         "fetching \\x1b[2J data\n"
         "stage 'train': 12 trials\n"
         "train/lr=2_1: failure (exit status 3: no\\x0aroom): see "
@@ -267,10 +270,12 @@ static void plain_lines(void **state)
         "train/lr=2_1: it is tried again (signal 9): see out/output__x/train/lr=2_1/console.out\n"
         "train/lr=2_1: failure (time limit): see out/output__x/train/lr=2_1/console.out\n"
         "flambe: warning: an event file is damaged\n"
-        "16 pending, 2 running, 6 success, 1 failure (10 s, about 3 min 20 s left)\n"
+        "%s16 pending, 2 running, 6 success, 1 failure (10 s, about 3 min 20 s left)\n"
         "16 pending, 2 running, 6 success, 1 failure (20 s, about 3 min 20 s left)\n"
         "stage 'train': running: 4 pending, 2 running, 5 success, 1 failure; best loss 0.123457 of "
-        "lr=0.1,layers=2_7\n");
+        "lr=0.1,layers=2_7\n",
+        kept);
+    assert_file(&w, "screen", want);
     run_view_free(NULL);
     finish(&w);
 }
@@ -323,7 +328,7 @@ static void the_summary(void **state)
     w.mono += 61 * USEC_PER_SEC;
     err_set(&err, ERR_CANCELLED, "stopped");
     run_view_end(v, &s, store, "my exp.yaml", &err);
-    const char *first = "stopped after 1 min 1 s: 16 pending, 2 running, 6 success, 1 failure\n"
+    const char *first = "stopped after 1 min 1 s: 18 pending, 6 success, 1 failure\n"
                         "  best of train: loss 0.123457 of lr=0.1,layers=2_7\n"
                         "    lr=0.1, layers=2, opt=a b\n"
                         "  results in out/output__x\n"
@@ -333,7 +338,7 @@ static void the_summary(void **state)
     assert_file(&w, "out", first);
     run_view_end(v, &s, NULL, NULL, NULL);
     AUTO_FREE char *both =
-        mem_printf("%sfinished after 1 min 1 s: 16 pending, 2 running, 6 success, 1 failure\n"
+        mem_printf("%sfinished after 1 min 1 s: 18 pending, 6 success, 1 failure\n"
                    "  best of train: loss 0.123457 of lr=0.1,layers=2_7\n"
                    "  results in out/output__x\n"
                    "next: flambe results out/output__x\n"
@@ -348,6 +353,38 @@ static void the_summary(void **state)
     finish(&w);
 }
 
+static void nothing_runs_when_it_is_over(void **state)
+{
+    (void)state;
+    struct world w;
+    struct driver_stage g[3];
+    three(g);
+    struct driver_status s = {.stages = g, .count = 3, .time_left = 200 * USEC_PER_SEC};
+    static const struct {
+        enum err_code code;
+        const char *want;
+    } cases[] = {{ERR_CANCELLED, "train    stopped  6        5"},
+                 {ERR_IO, "train    stopped  6        5"},
+                 {ERR_PARTIAL, "train    failed   6        5"}};
+    for (size_t i = 0; i < COUNT_OF(cases); i++) {
+        struct err why = {0};
+        begin(&w);
+        w.cli.screen.tty = true;
+        w.cli.screen.fixed_width = 80;
+        w.cli.screen.fixed_height = 24;
+        struct run_view *v = run_view_new(&w.cli, &w.clock, "d");
+        err_set(&why, cases[i].code, "x");
+        run_view_end(v, &s, NULL, "x.yaml", &why);
+        run_view_free(v);
+        AUTO_FREE char *path = fs_join(w.directory, "screen");
+        AUTO_BUF struct buf have = {0};
+        assert_int_equal(fs_read(path, TEXT_MAX, &have, NULL), 0);
+        if (!strstr(buf_text(&have), cases[i].want) || strstr(buf_text(&have), "running"))
+            fail_msg("%s", buf_text(&have));
+        finish(&w);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -358,6 +395,7 @@ int main(void)
         cmocka_unit_test(plain_lines),
         cmocka_unit_test(a_terminal_is_drawn_ten_times_a_second),
         cmocka_unit_test(the_summary),
+        cmocka_unit_test(nothing_runs_when_it_is_over),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

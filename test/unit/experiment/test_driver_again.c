@@ -119,6 +119,34 @@ static void what_had_ended_unseen_is_taken_as_ended(void **state)
     store_close(s);
 }
 
+static const struct engine_ops *fake;
+
+/* The engine still has the program of an earlier process. */
+static bool adopts(struct engine *e, uint64_t id)
+{
+    static const char *const nothing[] = {"x", NULL};
+    struct engine_program p = {
+        .id = id, .argv = nothing, .env = nothing, .directory = "/", .console = "/dev/null"};
+    return fake->submit(e, &p, NULL) == 0;
+}
+
+static void what_outlived_the_driver_goes_on(void **state)
+{
+    struct drive *d = *state;
+    leave_two_running(d, THREE("1, 2, 3") LATER "reduce: {s: 1}\n");
+    d->room = 2;
+    drive_open(d);
+    fake = d->engine->ops;
+    struct engine_ops ops = *fake;
+    ops.adopt = adopts;
+    d->engine->ops = &ops;
+    drive_run(d, ERR_NONE);
+    drive_close(d);
+    assert_log(d, "[s +a=2_1 +a=3_2 -a=2_1:success -a=3_2:success ]s [t +a=3_2 -a=3_2:success ]t ");
+    assert_attempts(d, 0, 1, "1:exited:0 ");
+    assert_attempts(d, 0, 2, "1:exited:0 "); /* once, and what it reported counts */
+}
+
 /* Of an attempt before, or of what has ended since: not this one's. */
 static void an_earlier_attempt_s_record_is_not_this_one_s(void **state)
 {
@@ -531,6 +559,7 @@ int main(void)
         T(what_was_running_is_run_again),
         T(to_be_killed_is_no_failure_of_the_trial),
         T(what_had_ended_unseen_is_taken_as_ended),
+        T(what_outlived_the_driver_goes_on),
         T(an_earlier_attempt_s_record_is_not_this_one_s),
         T(who_was_stopped_unseen_is_run_again),
         T(earlier_stages_are_not_run_again),

@@ -197,18 +197,19 @@ static void a_line_is_the_shell_s_with_values_as_arguments(void **state)
 static void a_line_s_values_come_out_of_the_shell(void **state)
 {
     (void)state;
-    static const char text[] = COMMAND(
-        "    command: |\n"
-        "      # it isn't {n}\n"
-        "      V=v; printf '<%s>' {n} '{n}' \"{n}\" \\{n} $V{n} \"$(printf %s. {n})\" \\{{ {n} $#\n"
-        "    params: {n: \"a'\\\"\\\\ $V `id` $(id) # * é\\n z\\n\"}\n");
+    static const char text[] =
+        COMMAND("    command: |\n"
+                "      # it isn't {n}\n"
+                "      V=v; printf '<%s>' {n} '{n}' \"{n}\" \\{n} $V{n} \"$(printf %s. {n})\" "
+                "\\{{'{n}' {n} $#\n"
+                "    params: {n: \"a'\\\"\\\\ $V `id` $(id) # * é\\n z\\n\"}\n");
     struct trial t;
     struct launch l;
     struct launch_context c = context(nothing);
     make(&t, text, 0, &c, &l);
     static const char value[] = "a'\"\\ $V `id` $(id) # * é\n z\n";
-    AUTO_FREE char *want = mem_printf("<%s><%s><%s><%s><v%s><%s.><{><%s><0>", value, value, value,
-                                      value, value, value, value);
+    AUTO_FREE char *want = mem_printf("<%s><%s><%s><%s><v%s><%s.><{%s><%s><0>", value, value, value,
+                                      value, value, value, value, value);
     char got[1024];
     AUTO_FREE const char **argv = launch_vector(&l.argv);
     int fds[2];

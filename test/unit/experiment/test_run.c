@@ -482,6 +482,25 @@ static void an_alias_of_a_draw_stays(void **state)
     assert_same_variants(p, file, 1234);
 }
 
+/* What one stage draws once, a search of another draws from: it is no list for the search. */
+static void an_alias_that_a_search_draws_from_stays(void **state)
+{
+    struct place *p = *state;
+    struct experiment e;
+    static const char file[] = HEAD
+        "  s: !Script\n    script: m\n    kwargs: {a: &x !s [0, 1000000, 2], c: !s [3, 4, 1]}\n"
+        "  t: !Script\n    script: m\n    kwargs: {a: *x}\n"
+        "  u: &u !Script\n    script: m\n    kwargs: {a: [!s [0, 1000000, 2]]}\n"
+        "  v: *u\n"
+        "search: {t: !random {trials: 3}}\n";
+    AUTO_FREE char *resolved = resolved_of(p, file, &e);
+    experiment_done(&e);
+    assert_non_null(strstr(resolved, "{a: &x !s [0, 1000000, 2], c: !g [3]}"));
+    assert_non_null(strstr(resolved, "{a: [!s [0, 1000000, 2]]}"));
+    assert_non_null(strstr(resolved, "\n!Experiment\nseed: 7\nname: x\n"));
+    assert_same_variants(p, file, 1234);
+}
+
 /* Without the seed a search, and an alias, would draw others from the resolved file. */
 static void the_seed_is_kept_for_what_is_drawn_later(void **state)
 {
@@ -573,6 +592,7 @@ int main(void)
         T(the_resolved_file_gives_the_same_trials),
         T(the_seed_is_kept_for_what_is_drawn_later),
         T(an_alias_of_a_draw_stays),
+        T(an_alias_that_a_search_draws_from_stays),
         T(what_a_search_draws_stays),
         T(extensions_stay_in_front),
     };

@@ -258,6 +258,30 @@ static void places(void **state)
 
 #define T(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
 
+static void a_path_is_shown_the_shorter_way(void **state)
+{
+    (void)state;
+    AUTO_FREE char *before = getcwd(NULL, 0), *inner = fs_join(dir, "a/bc");
+    static const struct {
+        const char *path, *want; /* behind the test's directory, unless it begins with '!' */
+    } cases[] = {{"/a/bc/d/e", "d/e"}, {"/a/bc", "."},     {"/a/b", "../b"},  {"/a", ".."},
+                 {"/a/bcd", "../bcd"}, {"/a/bc/", "."},    {"/x", "../../x"}, {"!/etc", "/etc"},
+                 {"!/", "/"},          {"!rel/x", "rel/x"}};
+    assert_int_equal(fs_mkdirs(inner, 0700, NULL), 0);
+    AUTO_FREE char *real = realpath(dir, NULL);
+    assert_int_equal(chdir(inner), 0);
+    for (size_t i = 0; i < COUNT_OF(cases); i++) {
+        const char *path = cases[i].path;
+        AUTO_FREE char *whole = path[0] == '!' ? mem_dup(path + 1) : mem_printf("%s%s", real, path);
+        AUTO_FREE char *have = fs_shown(whole);
+        assert_string_equal(have, cases[i].want);
+    }
+    assert_int_equal(chdir("/"), 0);
+    AUTO_FREE char *root = fs_shown("/etc/x");
+    assert_string_equal(root, "/etc/x");
+    assert_int_equal(chdir(before), 0);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -267,6 +291,7 @@ int main(void)
         T(directories_are_made),
         T(a_tree_goes_but_not_what_it_links_to),
         T(a_tree_deeper_than_any_limit),
+        T(a_path_is_shown_the_shorter_way),
         cmocka_unit_test(places),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

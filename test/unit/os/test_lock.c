@@ -16,6 +16,9 @@
 /* After the headers above, as cmocka asks. */
 #include <cmocka.h>
 
+#define TAKE_TRIES 3000
+#define TAKE_EVERY_US 10000
+
 static char dir[64];
 
 static int setup(void **state)
@@ -78,15 +81,23 @@ static void a_child_does_not_inherit_it(void **state)
     assert_int_equal(lock_take(path, &l, NULL), 0);
     int pid = fork();
     if (pid == 0) {
-        execlp("sleep", "sleep", "5", (char *)NULL);
+        execlp("sleep", "sleep", "600", (char *)NULL);
         _exit(1);
     }
-    usleep(200000);
     lock_release(l);
-    assert_int_equal(lock_take(path, &l, NULL), 0);
+    /* Until the child has become another program it holds the lock with us. */
+    int rc = -1;
+    for (int i = 0; i < TAKE_TRIES && rc == -1; i++) {
+        rc = lock_take(path, &l, NULL);
+        if (rc == -1)
+            usleep(TAKE_EVERY_US);
+    }
+    assert_int_equal(rc, 0);
     lock_release(l);
-    kill(pid, SIGKILL);
-    waitpid(pid, NULL, 0);
+    int status;
+    assert_int_equal(kill(pid, SIGKILL), 0);
+    assert_int_equal(waitpid(pid, &status, 0), pid);
+    assert_true(WIFSIGNALED(status)); /* it was alive all the while */
 }
 
 static void what_is_no_lock_file_is_left_alone(void **state)
@@ -220,7 +231,7 @@ static void looking_never_makes_a_taker_fail(void **state)
         }
     }
     int failed = 0;
-    for (int i = 0; i < 20000; i++) {
+    for (int i = 0; i < 5000; i++) {
         if (lock_take(path, &l, NULL) == 0)
             lock_release(l);
         else

@@ -1,5 +1,5 @@
 /* See children.h. */
-#include "cli/children.h"
+#include "os/children.h"
 #include "base/mem.h"
 #include <signal.h>
 
@@ -11,6 +11,8 @@ struct running {
     size_t index;
     uv_process_t process;
     uv_pipe_t pipes[2]; /* standard output and error */
+    uv_pipe_t input;    /* only where there is some */
+    uv_write_t write;
     int open_handles;
     bool exited;
 };
@@ -75,6 +77,20 @@ static void got(uv_stream_t *s, ssize_t n, const uv_buf_t *b)
         close_handle(s);
 }
 
+static void written(uv_write_t *w, int status)
+{
+    (void)status; /* a child that does not read its input is free not to */
+    close_handle(&((struct running *)w->data)->input);
+}
+
+static void give_input(struct running *run, struct str input)
+{
+    uv_buf_t bytes = uv_buf_init((char *)input.p, (unsigned)input.n);
+    run->write.data = run;
+    if (uv_write(&run->write, (uv_stream_t *)&run->input, &bytes, 1, written) != 0)
+        close_handle(&run->input);
+}
+
 static void start(struct all *all, size_t index)
 {
     struct running *run = &all->items[index];
@@ -92,6 +108,13 @@ static void start(struct all *all, size_t index)
         stdio[i + 1].data.stream = (uv_stream_t *)&run->pipes[i];
     }
     run->open_handles = 3;
+    if (c->input.n) {
+        uv_pipe_init(loop_uv(all->loop), &run->input, 0);
+        run->input.data = run;
+        stdio[0].flags = UV_CREATE_PIPE | UV_READABLE_PIPE;
+        stdio[0].data.stream = (uv_stream_t *)&run->input;
+        run->open_handles++;
+    }
     uv_process_options_t options = {
         .exit_cb = exited, .file = argv[0], .args = argv, .stdio = stdio, .stdio_count = 3};
     int rc = uv_spawn(loop_uv(all->loop), &run->process, &options);
@@ -99,6 +122,10 @@ static void start(struct all *all, size_t index)
         c->status = -1;
         err_set_sys(&c->err, -rc, "cannot run '%s'", argv[0]);
         close_handle(&run->process);
+        if (c->input.n)
+            close_handle(&run->input);
+    } else if (c->input.n) {
+        give_input(run, c->input);
     }
     for (int i = 0; i < 2; i++) {
         if (rc != 0)

@@ -1,11 +1,12 @@
-/* Several child programs side by side, with their output as it comes. They read nothing. */
-#ifndef FLAMBE_CLI_CHILDREN_H
-#define FLAMBE_CLI_CHILDREN_H
+/* Several child programs side by side, with their output as it comes. */
+#ifndef FLAMBE_OS_CHILDREN_H
+#define FLAMBE_OS_CHILDREN_H
 
 #include "os/loop.h"
 
 struct child {
     struct strv argv;
+    struct str input; /* for its standard input; lives as long as the child */
     /* Filled at its end. */
     int status;     /* exit status; 128 plus the number for a signal; -1 where it did not start */
     struct err err; /* why it did not start */

@@ -1,7 +1,7 @@
 /* The way out to the net for an experiment's resources: http and https by net, s3 by aws. Both are
  * opened when the first URL asks for them. */
-#ifndef FLAMBE_CLI_FETCH_H
-#define FLAMBE_CLI_FETCH_H
+#ifndef FLAMBE_CLI_NET_FETCH_H
+#define FLAMBE_CLI_NET_FETCH_H
 
 #include "cli/cli.h"
 #include "experiment/fetch.h"

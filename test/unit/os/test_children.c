@@ -1,6 +1,6 @@
 /* Several children at once: output apart, statuses honest, none left behind. */
 #include "base/buf.h"
-#include "cli/children.h"
+#include "os/children.h"
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdlib.h>
@@ -92,9 +92,36 @@ static void a_cancel_ends_them(void **state)
     loop_free(loop);
 }
 
+static void input_reaches_them_and_nobody_has_to_read_it(void **state)
+{
+    (void)state;
+    struct loop *loop = loop_new();
+    struct seen seen = {0};
+    AUTO_BUF struct buf much = {0};
+    for (size_t i = 0; i < 200000; i++)
+        buf_adds(&much, "a line\n");
+    struct child none = {.input = buf_view(&much)};
+    struct child items[3] = {shell("wc -l"), shell("exit 3"), none};
+    items[0].input = items[1].input = buf_view(&much);
+    strv_add(&items[2].argv, "/no/such/program");
+    struct children_request r = {
+        .items = items, .count = 3, .at_once = 3, .output = got, .ended = ended, .ctx = &seen};
+    assert_int_equal(children_run(loop, &r, NULL), 0);
+    assert_string_equal(buf_text(&seen.out[0]), "200000\n");
+    assert_int_equal(items[1].status, 3);
+    assert_int_equal(items[2].status, -1);
+    for (size_t i = 0; i < 3; i++) {
+        child_done(&items[i]);
+        buf_done(&seen.out[i]);
+        buf_done(&seen.err_out[i]);
+    }
+    loop_free(loop);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(input_reaches_them_and_nobody_has_to_read_it),
         cmocka_unit_test(all_run_and_end),
         cmocka_unit_test(a_cancel_ends_them),
     };
