@@ -77,8 +77,11 @@ static int ask(struct equip *e, enum cluster_role role, const size_t *which, siz
         if (results[i].err.code) {
             equip_leave_out(e, m, results[i].err.msg);
             m->why.code = results[i].err.code;
-        } else if (p->systemd && !p->answered) {
-            equip_leave_out(e, m, "it did not say what it is");
+        } else if (!p->answered && (p->systemd || results[i].exec.status != 0)) {
+            AUTO_FREE char *why =
+                mem_printf("it did not say what it is (status %d)%s%s", results[i].exec.status,
+                           p->error ? ": " : "", p->error ? p->error : "");
+            equip_leave_out(e, m, why);
         } else if (p->systemd && !p->packages_ok) {
             AUTO_FREE char *why = mem_printf(
                 "its packages cannot be installed: %s; all of it: /var/lib/flambe/packages.log",

@@ -90,6 +90,13 @@ const char *equip_short_name(const struct equip *e, const struct cluster_host *h
                                                                                        : h->name;
 }
 
+/* EC2 has it, and does not end it. */
+static bool is_ours(const struct cluster_host *h)
+{
+    return h->private_ip && h->instance_id && h->state != EC2_SHUTTING_DOWN &&
+           h->state != EC2_TERMINATED;
+}
+
 static void decide_slurm(struct equip *e)
 {
     const struct equip_member *first = &e->members[0];
@@ -103,7 +110,7 @@ static void decide_slurm(struct equip *e)
         const struct cluster_host *h = &e->hosts->items[i];
         const struct equip_member *m = member_of(e, i);
         bool jobs = h->role == ROLE_FACTORY || e->plan.jobs_here;
-        if (!jobs || !h->private_ip)
+        if (!jobs || !is_ours(h))
             continue;
         if (!m || !m->in) {
             keep_node(e, equip_short_name(e, h), h->private_ip);
@@ -127,7 +134,7 @@ int equip_decide(struct equip *e, struct err *err)
     /* One that does not answer now is still of the cluster: its exports and names stay. */
     for (size_t i = 0; i < e->hosts->count; i++) {
         const struct cluster_host *h = &e->hosts->items[i];
-        if (h->private_ip && h->instance_id)
+        if (is_ours(h))
             e->list[e->plan.count++] =
                 (struct equip_host){equip_short_name(e, h), h->instance_id, h->private_ip, h->role};
     }

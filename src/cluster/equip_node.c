@@ -55,13 +55,13 @@ void node_program_done(struct node_program *n)
 static void add_place(const char *digest, struct buf *out)
 {
     buf_addf(out,
-             "b=" EQUIP_NODE_BIN "; gzip -dc < $t > $b.new && x=$(sha256sum < $b.new) &&"
-             " [ ${x%%%% *} = %s ] ||"
+             "b=" EQUIP_NODE_BIN " u=" EQUIP_NODE_UNIT ";"
+             " gzip -dc < $t > $b.new && x=$(sha256sum < $b.new) && [ ${x%%%% *} = %s ] ||"
              " { rm -f $t $b.new; echo flambe: error it came damaged; exit 1; };"
              " chmod 755 $b.new; x=$($b.new --version 2>&1 </dev/null) ||"
              " { rm -f $t $b.new; echo flambe: error $x; exit 1; };"
-             " mv -f $b.new $b; ! systemctl -q is-enabled flambe-node 2>/dev/null ||"
-             " systemctl restart flambe-node",
+             " mv -f $b.new $b; $b unit > $u.new && mv -f $u.new $u && systemctl daemon-reload &&"
+             " systemctl -q enable flambe-node && systemctl restart flambe-node",
              digest);
 }
 

@@ -162,23 +162,18 @@ void add_node_json(const struct equip_plan *p, const struct equip_host *h, struc
     add_put("/etc/flambe/node.json", "0644", buf_view(&text), "node=1", out);
 }
 
-/* The driver is a child of the service and outlives its restart: KillMode=process. */
+/* Its unit is the program's own to say. A factory may get the program after this: equip_node.c does
+ * the same then. */
 void add_node_service(const struct equip_plan *p, struct buf *out, struct buf *runs)
 {
-    static const char unit[] = "# written by flambe; changes are lost\n[Unit]\n"
-                               "Description=flambe on this host\n"
-                               "After=network-online.target munge.service srv-flambe.mount\n"
-                               "Wants=network-online.target\n"
-                               "ConditionPathExists=" EQUIP_NODE_BIN "\n"
-                               "StartLimitIntervalSec=0\n[Service]\n"
-                               "ExecStart=" EQUIP_NODE_BIN " watch\n"
-                               "Restart=always\nRestartSec=2\nKillMode=process\n[Install]\n"
-                               "WantedBy=multi-user.target\n";
     if (!p->has_node)
         return;
-    add_put("/etc/systemd/system/flambe-node.service", "0644", STR(unit), "reload=1 node=1", out);
-    buf_adds(out, "unit flambe-node.service\n");
-    buf_adds(runs, "run flambe-node $node\n");
+    buf_adds(out, "if [ -x " EQUIP_NODE_BIN " ]; then\n"
+                  "  if " EQUIP_NODE_BIN " unit | put " EQUIP_NODE_UNIT " 0644 root:root\n"
+                  "  then reload=1 node=1; fi\n"
+                  "  unit flambe-node.service\n"
+                  "fi\n");
+    buf_adds(runs, "[ ! -x " EQUIP_NODE_BIN " ] || run flambe-node $node\n");
 }
 
 /* ---- TensorBoard -------------------------------------------------------------------------- */

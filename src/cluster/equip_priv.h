@@ -14,10 +14,11 @@
 
 /* ---- packages.c --------------------------------------------------------------------------- */
 
-/* What packages bring and would start by itself. rpcbind, which no NFS 4 needs, listens to all. */
+/* What packages bring and would start by itself. NFS 4 needs neither rpcbind, which listens to all,
+ * nor statd, which fails without it. */
 #define EQUIP_MASKED_UNITS                                                               \
     "munge.service slurmctld.service slurmd.service nfs-server.service rpcbind.service " \
-    "rpcbind.socket"
+    "rpcbind.socket rpc-statd.service"
 
 /* Defines the shell functions `missing` and `packages`. */
 void script_packages(enum cluster_role role, bool slurm, struct buf *out);
@@ -46,6 +47,7 @@ struct equip_probe {
     bool systemd;
     bool installing; /* for the live table */
     bool packages_ok;
+    char *error;          /* what kept it from answering, or NULL */
     char *packages_error; /* the installer's last words, or NULL */
     char *hostname;
     int slurm_version;
@@ -83,6 +85,7 @@ void probe_done(struct equip_probe *p);
 /* ---- equip_parts.c: pieces of the scripts --------------------------------------------------- */
 
 #define EQUIP_NODE_BIN "/opt/flambe/bin/flambe-node"
+#define EQUIP_NODE_UNIT "/etc/systemd/system/flambe-node.service"
 #define EQUIP_NODE_PACKED "/opt/flambe/flambe-node.gz"
 #define EQUIP_TENSORBOARD "/opt/flambe/tensorboard" /* the sandbox's image has it there, too */
 #define EQUIP_TENSORBOARD_PORT 49558

@@ -235,6 +235,8 @@ void probe_line(struct equip_probe *p, struct str line, usec_t now)
         take_flag(p, key);
     else if (str_is(key, "packages"))
         p->packages_ok = str_is(v, "ok");
+    else if (str_is(key, "error"))
+        take_text(v, &p->error);
     else if (str_is(key, "packages-error"))
         take_text(v, &p->packages_error);
     else if (str_is(key, "hostname") && is_name(v) && !p->hostname)
@@ -273,6 +275,7 @@ void probe_line(struct equip_probe *p, struct str line, usec_t now)
 
 void probe_done(struct equip_probe *p)
 {
+    free(p->error);
     free(p->packages_error);
     free(p->hostname);
     free(p->shared_dir);

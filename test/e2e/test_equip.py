@@ -13,6 +13,8 @@ NODE = """#!/bin/sh
 # Stands in for flambe-node: what is tested is its way to the hosts.
 case $1 in
 --version) echo flambe-node {version} ;;
+unit) printf '[Unit]\\nConditionPathExists=/etc/flambe/node.json\\n[Service]\\n'
+    printf 'ExecStart=/opt/flambe/bin/flambe-node watch\\n[Install]\\nWantedBy=multi-user.target\\n' ;;
 watch) exec sleep infinity ;;
 esac
 """
