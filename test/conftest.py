@@ -97,6 +97,13 @@ class Sandbox:
         return path
 
 
+@pytest.hookimpl(hookwrapper=True)
+def pytest_runtest_makereport(item, call):
+    """Fixtures learn from `request.node.failed` whether their test has failed."""
+    item.failed = getattr(item, "failed", False) or call.excinfo is not None
+    yield
+
+
 _networks = itertools.count(os.getpid())
 
 

@@ -15,7 +15,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
 
 enum { SIDE = 12, PIXELS = SIDE * SIDE, DIGITS = 10, HIDDEN_MAX = 512 };
 enum { TRAIN = 4000, VALID = 1000, BATCH = 20 };
@@ -256,7 +255,6 @@ static void keep(const struct progress *at, const struct layer *net)
     if (!directory || snprintf(path, sizeof path, "%s/state", directory) >= (int)sizeof path)
         return;
     snprintf(beside, sizeof beside, "%s.new", path);
-    mkdir(directory, 0777); /* it is there from the second time on */
     FILE *f = fopen(beside, "wb");
     if (!f)
         return;

@@ -32,6 +32,7 @@ static const struct {
     [ERR_AUTH] = {"auth", 6, false},
     [ERR_REMOTE] = {"remote", 1, false},
     [ERR_CONFLICT] = {"conflict", 1, false},
+    [ERR_BUSY] = {"busy", 1, false},
     [ERR_PARTIAL] = {"partial", 1, false},
     [ERR_CANCELLED] = {"cancelled", 130, false},
 };

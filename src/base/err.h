@@ -37,6 +37,7 @@ enum err_code {
     ERR_AUTH,      /* the host refused our key */
     ERR_REMOTE,    /* a command on a host failed */
     ERR_CONFLICT,  /* two clusters of one name, another flambe at work, … */
+    ERR_BUSY,      /* a cluster runs another experiment */
     ERR_PARTIAL,   /* some of it was done */
     ERR_CANCELLED, /* Ctrl-C or SIGTERM */
     ERR_CODE_COUNT,

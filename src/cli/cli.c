@@ -4,10 +4,11 @@
  * often. Results go to standard output, all else to standard error. */
 #include "cli/cli.h"
 #include "base/json.h"
+#include "base/mem.h"
 #include "cli/commands.h"
 #include "cli/help.h"
-#include "cli/session.h"
 #include "cli/text.h"
+#include "os/core.h"
 #include "os/fs.h"
 #include <errno.h>
 #include <signal.h>
@@ -16,6 +17,7 @@
 #include <unistd.h>
 
 #define STATUS_USAGE 2
+#define TERMINAL_MAX 10000 /* columns, and rows */
 
 void cli_hint(struct cli *cli, const char *fmt, ...)
 {
@@ -54,12 +56,15 @@ static void say(struct cli *cli, const char *style, const char *label, const cha
 
 void cli_warn(struct cli *cli, const char *text)
 {
-    say(cli, STYLE_YELLOW, "flambe: warning:", text);
+    AUTO_FREE char *label = mem_printf("%s: warning:", cli_program.name);
+    say(cli, STYLE_YELLOW, label, text);
 }
 
 size_t cli_width(const struct cli *cli)
 {
     size_t width, height;
+    if (cli->width)
+        return cli->width;
     struct console out = {.fd = cli->out.fd, .tty = cli->out.tty};
     console_size(&out, &width, &height);
     return cli->out.tty ? width : 0;
@@ -83,7 +88,8 @@ static void report(struct cli *cli, const struct err *err)
 {
     struct buf text = {0};
     cli_error_text(err, cli->opt.verbose > 0, &text);
-    say(cli, STYLE_RED, "flambe:", buf_text(&text));
+    AUTO_FREE char *label = mem_printf("%s:", cli_program.name);
+    say(cli, STYLE_RED, label, buf_text(&text));
     buf_done(&text);
     for (size_t i = 0; i < cli->hints.count; i++)
         say(cli, STYLE_BOLD, "try:", cli->hints.items[i]);
@@ -103,11 +109,26 @@ static bool wants_color(const char *choice, int fd)
     return !(no && *no) && term && strcmp(term, "dumb") != 0 && isatty(fd) == 1;
 }
 
+/* "120x40": the terminal on which somebody else shows what is written here. */
+static void use_terminal(struct cli *cli, const char *size)
+{
+    struct str rest = str_of(size), width = str_cut(&rest, 'x');
+    int64_t w, h;
+    if (!rest.p || !str_to_i64(width, 1, TERMINAL_MAX, &w) ||
+        !str_to_i64(rest, 1, TERMINAL_MAX, &h))
+        return;
+    cli->screen.fixed_width = (int)w;
+    cli->screen.fixed_height = (int)h;
+    cli->width = (size_t)w;
+}
+
 static void set_up_outputs(struct cli *cli)
 {
     cli->out.tty = isatty(cli->out.fd) == 1;
     cli->screen.color = wants_color(cli->opt.color, cli->screen.fd);
     cli->out.color = wants_color(cli->opt.color, cli->out.fd);
+    if (cli_program.terminal_variable)
+        use_terminal(cli, getenv(cli_program.terminal_variable));
     cli->json = cli->opt.output && strcmp(cli->opt.output, "json") == 0;
 }
 
@@ -121,42 +142,45 @@ static bool looks_like_file(const char *word)
 static int find_verb(struct cli *cli, const char *word, bool *is_file, struct err *err)
 {
     cli->command = command_find(word);
-    *is_file = !cli->command && looks_like_file(word);
+    *is_file = !cli->command && cli_program.command_of_file && looks_like_file(word);
     if (*is_file)
-        cli->command = file_is_experiment(word) ? &cmd_run : &cmd_up;
+        cli->command = cli_program.command_of_file(word);
     if (cli->command)
         return 0;
     const char *near = command_nearest(word);
     if (near)
         return err_set(err, ERR_USAGE, "unknown command '%s'; did you mean '%s'?", word, near);
-    return err_set(err, ERR_USAGE, "'%s' is neither a command nor a file", word);
+    return cli_program.command_of_file
+               ? err_set(err, ERR_USAGE, "'%s' is neither a command nor a file", word)
+               : err_set(err, ERR_USAGE, "unknown command '%s'", word);
 }
 
 static int check_operands(const struct cli *cli, struct err *err)
 {
     const struct command *c = cli->command;
     if (cli->args.count < c->min)
-        return err_set(err, ERR_USAGE, "'flambe %s' needs %s", c->name, c->usage);
+        return err_set(err, ERR_USAGE, "'%s %s' needs %s", cli_program.name, c->name, c->usage);
     if (cli->args.count > c->max)
-        return err_set(err, ERR_USAGE, "'flambe %s' has no use for '%s'", c->name,
+        return err_set(err, ERR_USAGE, "'%s %s' has no use for '%s'", cli_program.name, c->name,
                        cli->args.items[c->max]);
     if (!c->csv && cli->opt.output && strcmp(cli->opt.output, "csv") == 0)
-        return err_set(err, ERR_USAGE,
-                       "'flambe %s' has no CSV: '--output' is one of 'text', 'json'", c->name);
+        return err_set(err, ERR_USAGE, "'%s %s' has no CSV: '--output' is one of 'text', 'json'",
+                       cli_program.name, c->name);
     return 0;
 }
 
 /* `flambe -f FILE`: the options of `run` before an experiment's file, as the original had them. */
 static bool parse_experiment_first(struct cli *cli, int argc, char **argv)
 {
-    const struct option_table tables[] = {global_options, {cmd_run.options, cmd_run.option_count}};
+    const struct command *run = command_find("run");
+    const struct option_table tables[] = {global_options, {run->options, run->option_count}};
     struct cli_options opt = {0};
     struct operands words = {.dashes = OPERANDS_NO_DASHES};
     bool is_file = false;
     int rc = options_parse(tables, 2, OPERANDS_ANY, (size_t)argc - 1, (const char *const *)argv + 1,
                            &opt, &words, NULL);
     bool meant = rc == 0 && words.count == 1 &&
-                 find_verb(cli, words.items[0], &is_file, NULL) == 0 && cli->command == &cmd_run &&
+                 find_verb(cli, words.items[0], &is_file, NULL) == 0 && cli->command == run &&
                  is_file;
     if (!meant) {
         cli->command = NULL;
@@ -187,7 +211,8 @@ static int parse(struct cli *cli, int argc, char **argv, struct err *err)
     if (rc == -1 || cli->opt.help || cli->opt.version)
         return rc;
     if (!cli->command)
-        return err_set(err, ERR_USAGE, "a cluster file or a command is missing");
+        return err_set(err, ERR_USAGE, "a %scommand is missing",
+                       cli_program.command_of_file ? "cluster file or a " : "");
     return check_operands(cli, err);
 }
 
@@ -196,9 +221,12 @@ static int run(struct cli *cli, struct err *err)
     if (!cli->opt.version && !cli->opt.help)
         return cli->command->run(cli, err);
     struct buf text = {0};
-    if (cli->opt.version)
-        buf_adds(&text, "flambe " FLAMBE_VERSION "\n");
-    else if (cli->command)
+    if (cli->opt.version) {
+        buf_addf(&text, "%s %s", cli_program.name, FLAMBE_VERSION);
+        if (cli_program.add_build)
+            cli_program.add_build(&text);
+        buf_addc(&text, '\n');
+    } else if (cli->command)
         help_command(cli->command, &text);
     else
         help_overview(&text);
@@ -210,11 +238,7 @@ static int run(struct cli *cli, struct err *err)
 int cli_main(int argc, char **argv)
 {
     /* Credentials and keys live in memory: a crash leaves no copy of them on the disk. */
-    struct rlimit core = {0};
-    if (getrlimit(RLIMIT_CORE, &core) == 0) {
-        core.rlim_cur = 0;
-        (void)setrlimit(RLIMIT_CORE, &core);
-    }
+    core_forbid();
     signal(SIGPIPE, SIG_IGN); /* a closed pipe is an error of write(2), reported below */
 
     struct cli cli = {
@@ -224,7 +248,7 @@ int cli_main(int argc, char **argv)
     int rc = parse(&cli, argc, argv, &err);
     set_up_outputs(&cli);
     if (rc == -1)
-        cli_hint(&cli, "flambe help%s%s", cli.command ? " " : "",
+        cli_hint(&cli, "%s help%s%s", cli_program.name, cli.command ? " " : "",
                  cli.command ? cli.command->name : "");
     else
         rc = run(&cli, &err);

@@ -10,10 +10,11 @@
 /* The fields that option rows point to; see commands.c. */
 struct cli_options {
     bool help, version, yes, all, recursive, follow, now, reverse;
-    bool install, force, debug, reuse, lose_results;
+    bool install, force, debug, reuse, queue, lose_results;
     int verbose;
     const char *output, *region, *profile, *color, *creator, *on, *identity;
-    const char *lines, *stage, *sort, *limit, *timeout, *secrets, *to;
+    const char *lines, *stage, *sort, *limit, *timeout, *secrets, *port, *to;
+    const char *as, *config, *directory, *width, *height;
 };
 
 struct cli {
@@ -23,6 +24,7 @@ struct cli {
     char **argv;           /* the whole command line */
     struct output out;     /* results */
     struct console screen; /* all else, on standard error */
+    size_t width;          /* of the terminal that shows the results elsewhere; or 0 */
     bool json;             /* -o json */
     int exit_status;       /* what a verb that succeeded exits with, where not 0 */
     struct strv hints;     /* shown behind an error, each as "try: …" */

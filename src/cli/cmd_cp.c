@@ -245,12 +245,6 @@ static char *without_slashes(const char *path)
     return copy;
 }
 
-static bool is_local_dir(const char *path)
-{
-    struct stat st;
-    return stat(path, &st) == 0 && S_ISDIR(st.st_mode);
-}
-
 /* Where hosts are copied from side by side, each has a directory of its own. */
 static char *local_dest(const struct cp *cp, const struct cp_host *h, struct err *err)
 {
@@ -293,10 +287,10 @@ static int add_child(struct cp *cp, struct cp_host *h, struct err *err)
         strv_add(argv, port);
     }
     strv_add(argv, "--");
-    bool into = cp->upload ? h->is_dir : is_local_dir(dest);
+    bool into = cp->upload ? h->is_dir : fs_is_directory(dest);
     for (size_t i = 0; i < cp->source_count; i++) {
         AUTO_FREE char *path = without_slashes(cp->sources[i].path);
-        bool dir = cp->upload ? is_local_dir(path) : h->is_dir;
+        bool dir = cp->upload ? fs_is_directory(path) : h->is_dir;
         const char *tail = h->has_rsync && dir && !into && cp->source_count == 1 ? "/" : "";
         if (cp->upload)
             add_local(argv, path, tail);

@@ -37,8 +37,9 @@ struct logs {
     struct cli *cli;
     struct loop *loop; /* NULL without -f */
     struct results results;
-    const struct store_stage *stage; /* NULL: all */
-    char *variant;                   /* the trial's name; NULL: all */
+    const char *stage; /* its name; NULL: all */
+    char *variant;     /* the trial's name; NULL: all */
+    usec_t began;      /* the run, wall: a trial that failed before is tried again */
     int64_t lines;
     struct strtab *followers; /* by trial id, with -f */
     size_t seen;              /* trials, in all */
@@ -71,7 +72,8 @@ static bool match_trial(void *ctx, const struct store_trial *t)
     return true;
 }
 
-static int decide(struct logs *l, struct match *m, char **out, struct err *err)
+static int decide(struct logs *l, const struct store_stage *stage, struct match *m, char **out,
+                  struct err *err)
 {
     struct store_trial t;
     int64_t number;
@@ -80,7 +82,7 @@ static int decide(struct logs *l, struct match *m, char **out, struct err *err)
         return 0;
     }
     if (str_to_i64(str_of(m->word), 0, INT64_MAX, &number) &&
-        store_trial(l->results.store, l->stage->id, number, &t, NULL) == 0) {
+        store_trial(l->results.store, stage->id, number, &t, NULL) == 0) {
         *out = TAKE(t.name);
         store_trial_done(&t);
         return 0;
@@ -92,23 +94,24 @@ static int decide(struct logs *l, struct match *m, char **out, struct err *err)
     for (size_t i = 0; i < m->beginning.count && i < MATCHES_SHOWN; i++)
         cli_hint(l->cli, "%s", m->beginning.items[i]);
     if (m->beginning.count)
-        return err_set(err, ERR_CONFLICT, "several trials of '%s' begin with '%s'", l->stage->name,
+        return err_set(err, ERR_CONFLICT, "several trials of '%s' begin with '%s'", stage->name,
                        m->word);
     const char *near = str_nearest(m->word, (const char *const *)m->names.items, m->names.count);
     if (!near && m->names.count)
         cli_hint(l->cli, "its number, or the beginning of its name, as '%s'", m->names.items[0]);
     return err_set(err, ERR_NOT_FOUND, "no trial of '%s' that has begun is called '%s'%s%s%s",
-                   l->stage->name, m->word, near ? "; did you mean '" : "", near ? near : "",
+                   stage->name, m->word, near ? "; did you mean '" : "", near ? near : "",
                    near ? "'?" : "");
 }
 
-static int find_variant(struct logs *l, const char *word, struct err *err)
+static int find_variant(struct logs *l, const struct store_stage *stage, const char *word,
+                        struct err *err)
 {
     struct match m = {.word = word, .length = strlen(word)};
-    struct store_query q = {.stage = l->stage->id, .state = -1};
+    struct store_query q = {.stage = stage->id, .state = -1};
     int rc = store_each_trial(l->results.store, &q, match_trial, &m, err);
     if (rc == 0)
-        rc = decide(l, &m, &l->variant, err);
+        rc = decide(l, stage, &m, &l->variant, err);
     free(m.exact);
     strv_done(&m.beginning);
     strv_done(&m.names);
@@ -187,6 +190,13 @@ struct scan {
     bool last; /* no run is at work: what is there is all */
 };
 
+/* Nothing more comes of it in this run. */
+static bool is_over(const struct logs *l, const struct store_trial *t)
+{
+    return t->state == TRIAL_SUCCESS || t->state == TRIAL_STOPPED ||
+           (t->state == TRIAL_FAILURE && t->ended >= l->began);
+}
+
 static bool is_at_rest(const struct store_trial *t)
 {
     return t->state != TRIAL_RUNNING && t->state != TRIAL_PENDING;
@@ -216,14 +226,21 @@ static bool read_trial(void *ctx, const struct store_trial *t)
     else
         follower_init(f, l, s->stage, t);
     l->seen++;
-    if (!f->finished || f->attempts != t->attempts) {
+    bool again = f->attempts != t->attempts;
+    if (again) {
+        prefix_end(&f->prefix);
+        tail_restart(&f->tail, t->started);
+    }
+    if (is_at_rest(t))
+        f->tail.since = 0;
+    if (!f->finished || again) {
         AUTO_FREE char *path = results_console(&l->results, t->stage, t->name);
         if (tail_read(&f->tail, path, l->lines, take, f, &l->err) == 0 && whole)
             prefix_end(&f->prefix);
         f->finished = whole;
         f->attempts = t->attempts;
     }
-    l->done = l->variant && (t->state == TRIAL_SUCCESS || t->state == TRIAL_STOPPED);
+    l->done = l->variant && is_over(l, t);
     if (!l->followers)
         follower_done(f);
     return !l->err.code && !l->cli->out.failed;
@@ -231,9 +248,15 @@ static bool read_trial(void *ctx, const struct store_trial *t)
 
 static int scan(struct logs *l, bool last, struct err *err)
 {
+    AUTO_FREE char *began = store_get(l->results.store, STORE_BEGAN);
+    if (!began || !str_to_i64(str_of(began), 0, INT64_MAX, &l->began))
+        l->began = 0;
+    if (results_refresh(&l->results, err) == -1)
+        return -1;
+    l->seen = 0;
     for (size_t i = 0; i < l->results.stage_count && !l->cli->out.failed; i++) {
         struct scan s = {l, &l->results.stages[i], last};
-        if (l->stage && l->stage->id != s.stage->id)
+        if (l->stage && strcmp(l->stage, s.stage->name) != 0)
             continue;
         struct store_query q = {.stage = s.stage->id, .state = -1, .name = l->variant};
         if (store_each_trial(l->results.store, &q, read_trial, &s, err) == -1)
@@ -248,10 +271,10 @@ static int follow(struct logs *l, struct err *err)
 {
     const struct clock *clock = loop_clock(l->loop);
     for (bool last = false; !last && !l->done && !l->cli->out.failed;) {
-        pid_t holder = 0;
+        struct lock_holder holder;
         if (results_holder(&l->results, &holder, err) == -1)
             return -1;
-        last = !holder;
+        last = !holder.held;
         usec_t began = clock_mono(clock);
         if (scan(l, last, err) == -1)
             return -1;
@@ -290,11 +313,13 @@ static int open_logs(struct logs *l, struct err *err)
         return err_set(err, ERR_USAGE, "'--lines' is a number from 0, not '%s'", lines);
     if (results_open(l->cli, args->items[0], &l->results, err) == -1)
         return -1;
-    if (args->count > 1 && results_stage(l->cli, &l->results, args->items[1], &l->stage, err) == -1)
+    if (args->count == 1)
+        return 0;
+    const struct store_stage *stage;
+    if (results_stage(l->cli, &l->results, args->items[1], &stage, err) == -1)
         return -1;
-    if (args->count > 2)
-        return find_variant(l, args->items[2], err);
-    return 0;
+    l->stage = args->items[1];
+    return args->count > 2 ? find_variant(l, stage, args->items[2], err) : 0;
 }
 
 static int run(struct cli *cli, struct err *err)

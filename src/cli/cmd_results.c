@@ -14,7 +14,7 @@
 #define TEXT_ROWS_MAX 10000      /* a table is laid out as a whole */
 #define TEXT_PARAMS_MAX 12       /* columns; CSV and JSON have all */
 #define TEXT_METRICS_MAX 12
-#define TEXT_FIXED 6 /* the columns beside them */
+#define TEXT_FIXED 7 /* the columns beside them */
 
 struct listing {
     struct cli *cli;
@@ -23,6 +23,8 @@ struct listing {
     enum order { BY_OBJECTIVE, BY_METRIC, BY_STARTED, BY_DURATION, BY_NUMBER } order;
     bool descending; /* of BY_METRIC */
     struct row_columns columns;
+    bool more_metrics;  /* than ROW_METRICS_MAX */
+    struct strv titles; /* of the table's parameters and metrics, cleaned */
     usec_t wall;
     int64_t left; /* rows that may still be shown */
     int64_t shown, left_out;
@@ -133,6 +135,18 @@ static void text_row(struct listing *l, const struct row *row)
     table_add(&l->table, STYLE_NONE, span);
     buf_addf(&text, "%d", t->attempts);
     add_cell(l, STYLE_NONE, &text);
+    table_add(&l->table, STYLE_NONE, buf_text(&row->reason));
+}
+
+static void csv_row(struct listing *l, const struct row *row)
+{
+    if (!l->cli->out.tty) {
+        row_csv(row, &l->columns, &l->out);
+        return;
+    }
+    AUTO_BUF struct buf line = {0};
+    row_csv(row, &l->columns, &line);
+    row_csv_clean(buf_view(&line), &l->out);
 }
 
 static bool add_row(void *ctx, const struct store_trial *t)
@@ -148,7 +162,7 @@ static bool add_row(void *ctx, const struct store_trial *t)
     if (l->form == AS_TEXT) {
         text_row(l, &row);
     } else if (l->form == AS_CSV) {
-        row_csv(&row, &l->columns, &l->out);
+        csv_row(l, &row);
     } else {
         buf_adds(&l->out, l->shown ? ",\n  " : "[\n  ");
         row_json(&row, &l->columns, &l->out);
@@ -183,6 +197,13 @@ static int all_rows(struct listing *l, struct err *err)
 /* ---- the table --------------------------------------------------------------------------------
  */
 
+static void add_title(struct listing *l, const char *name)
+{
+    struct buf clean = {0};
+    text_clean(str_of(name), false, &clean);
+    strv_take(&l->titles, buf_take(&clean));
+}
+
 /* What is behind goes first where the width is small. */
 static void lay_out(struct listing *l, struct table_column *columns)
 {
@@ -192,16 +213,19 @@ static void lay_out(struct listing *l, struct table_column *columns)
         l->columns.metrics.count < TEXT_METRICS_MAX ? l->columns.metrics.count : TEXT_METRICS_MAX;
     size_t n = 0;
     int rank = (int)(l->params + l->metrics) + 2;
+    for (size_t i = 0; i < l->params; i++)
+        add_title(l, l->columns.params.items[i]);
+    for (size_t i = 0; i < l->metrics; i++)
+        add_title(l, l->columns.metrics.items[i]);
     columns[n++] = (struct table_column){"stage", 0, false};
     columns[n++] = (struct table_column){"number", 0, false};
     columns[n++] = (struct table_column){"state", 0, false};
     columns[n++] = (struct table_column){"objective", 0, false};
-    for (size_t i = 0; i < l->params; i++)
-        columns[n++] = (struct table_column){l->columns.params.items[i], rank--, false};
-    for (size_t i = 0; i < l->metrics; i++)
-        columns[n++] = (struct table_column){l->columns.metrics.items[i], rank--, false};
+    for (size_t i = 0; i < l->titles.count; i++)
+        columns[n++] = (struct table_column){l->titles.items[i], rank--, false};
     columns[n++] = (struct table_column){"duration", rank--, false};
     columns[n++] = (struct table_column){"attempts", rank, false};
+    columns[n++] = (struct table_column){"reason", 0, true}; /* empty where none failed */
     table_init(&l->table, columns, n);
 }
 
@@ -236,8 +260,12 @@ static int as_text(struct listing *l, struct err *err)
 
 static int as_stream(struct listing *l, struct err *err)
 {
-    if (l->form == AS_CSV)
-        row_csv_header(&l->columns, &l->out);
+    AUTO_BUF struct buf head = {0};
+    row_csv_header(&l->columns, &head);
+    if (l->form == AS_CSV && l->cli->out.tty)
+        row_csv_clean(buf_view(&head), &l->out);
+    else if (l->form == AS_CSV)
+        buf_add_str(&l->out, buf_view(&head));
     int rc = all_rows(l, err);
     if (l->form == AS_JSON && rc == 0)
         buf_adds(&l->out, l->shown ? "\n]\n" : "[]\n");
@@ -261,7 +289,13 @@ static int gather(struct listing *l, struct err *err)
     struct store_query q = {.stage = stage, .state = -1};
     if (store_each_trial(l->results.store, &q, add_columns, &l->columns, err) == -1)
         return -1;
-    return store_tags(l->results.store, stage, &l->columns.metrics, err);
+    struct strv *metrics = &l->columns.metrics;
+    if (store_tags(l->results.store, stage, ROW_METRICS_MAX + 1, metrics, err) == -1)
+        return -1;
+    l->more_metrics = metrics->count > ROW_METRICS_MAX;
+    if (l->more_metrics)
+        free(metrics->items[--metrics->count]);
+    return 0;
 }
 
 static int read_options(struct listing *l, struct err *err)
@@ -294,7 +328,12 @@ static int run(struct cli *cli, struct err *err)
         rc = choose_order(&l, err);
     if (rc == 0)
         rc = l.form == AS_TEXT ? as_text(&l, err) : as_stream(&l, err);
+    if (rc == 0 && l.more_metrics)
+        console_line(&cli->screen,
+                     "there are more than %d different metrics: the others are left out",
+                     ROW_METRICS_MAX);
     buf_done(&l.out);
+    strv_done(&l.titles);
     row_columns_done(&l.columns);
     results_done(&l.results);
     return rc;
@@ -323,13 +362,14 @@ const struct command cmd_results = {
     .help =
         "DIR is an experiment's results on this machine: the directory output__NAME, the one that "
         "holds it, or the experiment's file. Each trial that has begun is a row: its parameters, "
-        "its state, its objective, the last value of each metric, how long it ran and how often "
-        "it was tried.\n"
+        "its state, its objective, the last value of each metric, how long it ran, how often "
+        "it was tried, and, where one failed, the reason: how its last attempt ended.\n"
         "\n"
         "The best come first, stage by stage, by each stage's objective. Another metric is sorted "
         "from the smallest value; trials without the value come last. -o csv and -o json have all "
         "columns, and -o csv is RFC 4180's: a parameter or metric named as another column has "
-        "'param.' or 'metric.' in front.",
+        "'param.' or 'metric.' in front. In -o json what JSON has no number for is the text nan, "
+        "inf or -inf. On a terminal, control characters are shown as \\xNN.",
     .examples = examples,
     .options = options,
     .option_count = COUNT_OF(options),

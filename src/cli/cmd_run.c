@@ -1,474 +1,62 @@
 /* flambe FILE, flambe run FILE: carries an experiment out on this machine. */
-#include "base/digest.h"
-#include "base/json.h"
 #include "base/mem.h"
+#include "cli/carry_out.h"
 #include "cli/commands.h"
 #include "cli/net_fetch.h"
-#include "cli/results.h"
-#include "cli/run_view.h"
-#include "cli/session.h"
-#include "cli/tail.h"
 #include "cli/text.h"
-#include "experiment/child_env.h"
-#include "experiment/driver.h"
-#include "experiment/extension.h"
-#include "experiment/fetch.h"
-#include "experiment/launch.h"
-#include "experiment/provenance.h"
-#include "experiment/run.h"
-#include "experiment/secrets.h"
-#include "os/fs.h"
-#include "os/lock.h"
-#include <limits.h>
-#include <stdlib.h>
-#include <string.h>
-#include <unistd.h>
-
-#define RECORD_MAX ((size_t)64 << 20)
-
-struct job {
-    struct cli *cli;
-    const char *path; /* as it was typed */
-    struct loop *loop;
-    struct machine machine;
-    struct buf text; /* the file's */
-    struct experiment experiment;
-    bool loaded;
-    struct experiment_plan plan;
-    struct run run;
-    struct engine *engine;
-    struct driver *driver;
-    struct engine_events events; /* the driver's, once it is there */
-    struct extensions extensions;
-    char *secrets, *exe, *working;
-    struct strv resources, env;
-    struct run_view *view;
-    /* --debug: the trial whose output is shown */
-    struct tail tail;
-    char *console;
-    bool drawn;
-};
-
-/* ---- reading ----------------------------------------------------------------------------------
- */
-
-static uint64_t fresh_seed(void)
-{
-    uint32_t seed;
-    digest_random(&seed, sizeof seed);
-    return seed & INT_MAX; /* the file's key 'seed' can hold it */
-}
-
-static int load(struct job *j, uint64_t seed, struct err *err)
-{
-    struct experiment_options options = {.machine = j->machine, .seed = seed};
-    struct diags diags;
-    if (j->loaded)
-        experiment_done(&j->experiment);
-    j->loaded = false;
-    int rc = experiment_parse(j->path, buf_view(&j->text), &options, &j->experiment, &diags, err);
-    if (rc == -1 && diags_total(&diags))
-        file_show_diagnostics(j->cli, &diags);
-    diags_done(&diags);
-    j->loaded = rc == 0;
-    return rc;
-}
-
-static int check_secrets(struct job *j, struct err *err)
-{
-    struct diags diags;
-    AUTO_FREE char *warning = NULL;
-    int rc = secrets_check(j->cli->opt.secrets, &j->secrets, &warning, &diags, err);
-    if (rc == -1 && diags_total(&diags))
-        file_show_diagnostics(j->cli, &diags);
-    diags_done(&diags);
-    if (warning)
-        cli_warn(j->cli, warning);
-    return rc;
-}
-
-/* ---- the results directory --------------------------------------------------------------------
- */
-
-static bool is_held(const char *directory)
-{
-    AUTO_FREE char *lock = fs_join(directory, RUN_LOCK_FILE);
-    pid_t holder = 0;
-    return lock_holder(lock, &holder, NULL) == -1 || holder != 0;
-}
-
-static int open_run(struct job *j, struct err *err)
-{
-    const struct cli_options *opt = &j->cli->opt;
-    AUTO_FREE char *absolute = realpath(j->path, NULL);
-    struct run_options o = {.save_path = j->experiment.save_path,
-                            .name = j->experiment.name,
-                            .path = absolute ? absolute : j->path,
-                            .file = buf_view(&j->text),
-                            .seed = j->experiment.drawn_with,
-                            .force = opt->force,
-                            .reuse = opt->reuse,
-                            .resumes = j->experiment.resume != NULL};
-    if (run_open(j->loop, &o, &j->run, err) == 0)
-        return 0;
-    AUTO_FREE char *directory = run_directory(o.save_path, o.name);
-    AUTO_FREE char *state = fs_join(directory, STORE_FILE);
-    struct err *why = err;
-    if (why && why->code == ERR_EXISTS && fs_exists(state)) {
-        cli_hint(j->cli, "flambe results %s   to see them", directory);
-        cli_hint(j->cli, "flambe %s --reuse   to run what has changed, and keep the rest", j->path);
-        cli_hint(j->cli, "flambe %s --force   to remove them and begin anew", j->path);
-    } else if (why && why->code == ERR_CONFLICT && is_held(directory)) {
-        cli_hint(j->cli, "flambe status %s   to see what runs", directory);
-        cli_hint(j->cli, "flambe stop %s     to stop it", directory);
-    }
-    return -1;
-}
-
-/* ---- what the trials need ---------------------------------------------------------------------
- */
-
-static void installing(void *ctx, const char *what)
-{
-    struct job *j = ctx;
-    AUTO_BUF struct buf clean = {0};
-    text_clean(str_of(what), false, &clean);
-    console_line(&j->cli->screen, "installing %s", buf_text(&clean));
-}
 
 static void fetch_begin(void *ctx, const struct resource *r)
 {
-    struct job *j = ctx;
+    struct cli *cli = ctx;
     AUTO_BUF struct buf clean = {0}; /* not its URL, which may hold a password */
     text_clean(str_of(r->name), false, &clean);
-    console_line(&j->cli->screen, "fetching '%s'", buf_text(&clean));
+    console_line(&cli->screen, "fetching '%s'", buf_text(&clean));
 }
 
 static void fetch_progress(void *ctx, const struct resource *r, uint64_t so_far, uint64_t total)
 {
-    struct job *j = ctx;
+    struct cli *cli = ctx;
     struct strv lines = {0};
     double mb = (double)so_far / 1e6;
     strv_take(&lines, total ? mem_printf("%s: %.1f of %.1f MB", r->name, mb, (double)total / 1e6)
                             : mem_printf("%s: %.1f MB", r->name, mb));
-    console_draw(&j->cli->screen, &lines);
+    console_draw(&cli->screen, &lines);
 }
 
 static void fetch_end(void *ctx, const struct resource *r, uint64_t size)
 {
-    struct job *j = ctx;
+    struct cli *cli = ctx;
     (void)r;
     (void)size;
-    console_erase(&j->cli->screen);
+    console_erase(&cli->screen);
 }
 
-static int fetch(struct job *j, struct err *err)
+static int fetch(void *ctx, struct loop *loop, const struct experiment *e, const char *directory,
+                 struct strv *paths, struct err *err)
 {
+    struct cli *cli = ctx;
     struct net_fetch net;
-    struct fetch_watch watch = {fetch_begin, fetch_progress, fetch_end, j};
-    net_fetch_init(&net, j->cli, j->loop);
+    struct fetch_watch watch = {fetch_begin, fetch_progress, fetch_end, cli};
+    net_fetch_init(&net, cli, loop);
     struct fetcher fetcher = net_fetch_fetcher(&net);
-    int rc =
-        resources_fetch(&j->experiment, j->run.directory, &fetcher, &watch, &j->resources, err);
+    int rc = resources_fetch(e, directory, &fetcher, &watch, paths, err);
     net_fetch_done(&net);
     return rc;
 }
 
-/* run.json: one entry for each time the experiment was begun or went on. */
-static int record(struct job *j, char **argv, struct err *err)
-{
-    struct provenance_options o = {.directory = j->run.directory,
-                                   .argv = (const char *const *)argv,
-                                   .python = j->extensions.python,
-                                   .started = clock_wall(clock_system())};
-    AUTO_FREE char *path = fs_join(j->run.directory, RUN_RECORD_FILE);
-    AUTO_BUF struct buf before = {0}, after = {0};
-    json_t *now, *list = NULL;
-    if (provenance_collect(j->loop, &o, &now, err) == -1)
-        return -1;
-    json_object_set_new(now, "seed", json_integer((json_int_t)j->experiment.drawn_with));
-    json_object_set_new(now, "file", json_string(j->path));
-    if (fs_read(path, RECORD_MAX, &before, NULL) == -1 ||
-        json_parse(buf_view(&before), RECORD_MAX, &list, NULL) == -1 || !json_is_array(list)) {
-        json_decref(list);
-        list = json_array();
-    }
-    json_array_append_new(list, now);
-    json_write(list, true, &after);
-    json_decref(list);
-    return fs_write_atomic(path, 0666, buf_view(&after), err);
-}
-
-static void join_path(const struct strv *first, const char *name, struct buf *out)
-{
-    buf_addf(out, "%s=", name);
-    for (size_t i = 0; i < first->count; i++)
-        buf_addf(out, "%s%s", i ? ":" : "", first->items[i]);
-    const char *had = getenv(name);
-    if (had && *had)
-        buf_addf(out, "%s%s", first->count ? ":" : "", had);
-}
-
-/* This process's environment; the extensions first, and flambe itself where it can be found. */
-static void make_env(struct job *j)
-{
-    struct strv path = {0};
-    AUTO_BUF struct buf python_path = {0}, program_path = {0};
-    AUTO_FREE char *venv = NULL;
-    if (j->extensions.bin)
-        strv_add(&path, j->extensions.bin);
-    join_path(&j->extensions.python_path, "PYTHONPATH", &python_path);
-    join_path(&path, "PATH", &program_path);
-    const char *slash = strrchr(j->exe, '/');
-    if (slash)
-        buf_addf(&program_path, ":%.*s", (int)(slash - j->exe), j->exe);
-    const char *changes[4] = {buf_text(&program_path)};
-    size_t n = 1;
-    if (j->extensions.python_path.count)
-        changes[n++] = buf_text(&python_path);
-    if (j->extensions.bin && (slash = strrchr(j->extensions.bin, '/')))
-        changes[n++] = venv =
-            mem_printf("VIRTUAL_ENV=%.*s", (int)(slash - j->extensions.bin), j->extensions.bin);
-    child_env_make(changes, &j->env);
-    strv_done(&path);
-}
-
-/* ---- events -----------------------------------------------------------------------------------
- */
-
-static void on_started(void *ctx, uint64_t id, const char *host, const char *gpus, usec_t wall)
-{
-    const struct job *j = ctx;
-    if (j->events.started)
-        j->events.started(j->events.ctx, id, host, gpus, wall);
-}
-
-static void on_ended(void *ctx, const struct engine_result *result)
-{
-    const struct job *j = ctx;
-    if (j->events.ended)
-        j->events.ended(j->events.ctx, result);
-}
-
-static void on_broken(void *ctx, const struct err *why)
-{
-    const struct job *j = ctx;
-    if (j->events.broken)
-        j->events.broken(j->events.ctx, why);
-}
-
-static bool show_output(void *ctx, struct str bytes)
-{
-    struct job *j = ctx;
-    AUTO_BUF struct buf clean = {0};
-    struct str rest = bytes;
-    while (rest.n) {
-        struct str line = str_cut(&rest, '\n');
-        tail_clean_line(line, &clean);
-        buf_addc(&clean, '\n');
-        if (!rest.p)
-            break;
-    }
-    console_lines(&j->cli->screen, buf_view(&clean));
-    return true;
-}
-
-static void follow(struct job *j)
-{
-    if (j->console && tail_read(&j->tail, j->console, TAIL_ALL, show_output, j, NULL) == -1) {
-        free(j->console);
-        j->console = NULL;
-    }
-}
-
-static void on_event(void *ctx, const struct driver_event *e)
-{
-    struct job *j = ctx;
-    const struct driver_status *s = driver_status(j->driver);
-    if (j->cli->opt.debug && e->kind == DRIVER_TRIAL_BEGAN && e->trial) {
-        free(j->console);
-        j->console = mem_printf("%s/%s/%s/console.out", j->run.directory, s->stages[e->stage].name,
-                                e->trial->name);
-        j->tail = (struct tail){0};
-        console_line(&j->cli->screen, "%s/%s:", s->stages[e->stage].name, e->trial->name);
-    }
-    if (e->kind == DRIVER_TRIAL_ENDED)
-        follow(j);
-    run_view_event(j->view, e, s);
-}
-
-static void on_tick(void *ctx)
-{
-    struct job *j = ctx;
-    follow(j);
-    run_view_tick(j->view, driver_status(j->driver));
-}
-
-static void on_signal(void *ctx, int count)
-{
-    struct job *j = ctx;
-    if (count == 1) {
-        console_line(&j->cli->screen,
-                     "flambe: no more trials are begun, those that run are waited for; Ctrl-C once "
-                     "more ends them");
-        driver_drain(j->driver);
-    } else if (count == 2) {
-        console_line(&j->cli->screen, "flambe: ending the running trials");
-        driver_stop(j->driver);
-    } else {
-        loop_cancel(j->loop);
-    }
-}
-
-/* ---- the run ----------------------------------------------------------------------------------
- */
-
-static int make_engine(struct job *j, struct err *err)
-{
-    AUTO_FREE char *ends = fs_join(j->run.directory, RUN_ENDS_FILE);
-    const struct strv *ids = &j->machine.gpu_ids;
-    const char **gpus = ids->count ? mem_array(ids->count + 1, sizeof *gpus) : NULL;
-    for (size_t i = 0; gpus && i < ids->count; i++)
-        gpus[i] = ids->items[i];
-    struct engine_local_options o = {
-        .cpus = j->machine.cpus, .gpus = gpus, .record = ends, .keep_fd = lock_fd(j->run.lock)};
-    struct engine_events events = {on_started, on_ended, on_broken, j};
-    int rc = engine_local_new(j->loop, &o, &events, &j->engine, err);
-    free(gpus);
-    return rc;
-}
-
-static int drive(struct job *j, struct err *err)
-{
-    AUTO_FREE char *ends = fs_join(j->run.directory, RUN_ENDS_FILE);
-    const char **env = launch_vector(&j->env);
-    const char **resources = launch_vector(&j->resources);
-    struct driver_options o = {.loop = j->loop,
-                               .store = j->run.store,
-                               .file = buf_view(&j->text),
-                               .directory = j->run.directory,
-                               .working = j->working,
-                               .env = env,
-                               .resources = resources,
-                               .secrets = j->secrets,
-                               .python = j->extensions.python,
-                               .python_path = j->extensions.python_path,
-                               .record = ends,
-                               .flambe = j->exe,
-                               .one_at_a_time = j->cli->opt.debug,
-                               .reuse = j->run.reuse,
-                               .event = on_event,
-                               .tick = on_tick,
-                               .ctx = j};
-    int rc = driver_new(&j->plan, &o, &j->driver, err);
-    if (rc == 0) {
-        j->events = driver_engine_events(j->driver);
-        driver_set_engine(j->driver, j->engine);
-        loop_on_signal(j->loop, on_signal, j);
-        struct err why = {0};
-        rc = driver_run(j->driver, &why);
-        run_view_end(j->view, driver_status(j->driver), j->run.store, j->path, rc ? &why : NULL);
-        if (rc == -1)
-            err_copy(err, &why);
-        if (rc == 0)
-            unlink(ends);
-    }
-    engine_free(j->engine);
-    j->engine = NULL;
-    driver_free(j->driver);
-    free(env);
-    free(resources);
-    return rc;
-}
-
-static void say_beginning(struct job *j)
-{
-    static const char *const words[] = {
-        [RUN_BEGINS] = "begins", [RUN_GOES_ON] = "goes on", [RUN_BEGINS_AGAIN] = "begins again"};
-    if (j->run.kind != RUN_BEGINS || j->cli->opt.verbose)
-        console_line(&j->cli->screen, "experiment '%s' %s, with results in %s", j->experiment.name,
-                     words[j->run.kind], j->run.directory);
-}
-
-/* All that is needed before the first trial. */
-static int prepare(struct job *j, struct err *err)
-{
-    size_t size = PATH_MAX;
-    char *exe = mem_alloc(size);
-    j->working = getcwd(NULL, 0);
-    j->exe = exe;
-    if (!j->working || uv_exepath(exe, &size) != 0)
-        return err_set(err, ERR_IO, "cannot tell where flambe runs");
-    if (fs_read_user_file(j->path, "an experiment's file", YAML_BYTES_MAX, &j->text, err) == -1)
-        return -1;
-    if (load(j, fresh_seed(), err) == -1 || check_secrets(j, err) == -1 || open_run(j, err) == -1)
-        return -1;
-    if (j->run.seed != j->experiment.drawn_with && load(j, j->run.seed, err) == -1)
-        return -1;
-    return experiment_plan_make(&j->experiment, &j->plan, err);
-}
-
-static int work(struct job *j, struct err *err)
-{
-    if (prepare(j, err) == -1)
-        return -1;
-    say_beginning(j);
-    if (make_engine(j, err) == -1 || /* before anything starts a thread */
-        extensions_prepare(j->loop, &j->experiment, j->run.directory, j->cli->opt.install,
-                           installing, j, &j->extensions, err) == -1 ||
-        fetch(j, err) == -1 || record(j, j->cli->argv, err) == -1 ||
-        run_write_resolved(&j->run, &j->experiment, buf_view(&j->text), err) == -1)
-        return -1;
-    make_env(j);
-    AUTO_FREE char *shown = run_directory(j->experiment.save_path, j->experiment.name);
-    j->view =
-        run_view_new(j->cli, clock_system(), strncmp(shown, "./", 2) == 0 ? shown + 2 : shown);
-    return drive(j, err);
-}
-
-/* What 'flambe status -o json' would say, and the error beside it. */
-static void say_json(struct job *j, const char *directory, const struct err *why)
-{
-    struct results r;
-    struct results_state state;
-    json_t *value = NULL;
-    if (!j->cli->json || !j->view || !directory || results_open(j->cli, directory, &r, NULL) == -1)
-        return;
-    if (results_state(&r, &state, NULL) == 0 && results_json(&r, &state, &value, NULL) == 0) {
-        if (why)
-            json_object_set_new(value, "error", cli_error_json(why));
-        output_json(&j->cli->out, value);
-    }
-    results_done(&r);
-}
-
 static int run(struct cli *cli, struct err *err)
 {
-    struct job j = {.cli = cli, .path = cli->args.items[0]};
-    struct err why = {0};
-    j.loop = loop_new();
-    loop_catch_signals(j.loop, NULL, NULL);
-    j.machine = machine_here(j.loop);
-    int rc = work(&j, &why);
-    AUTO_FREE char *directory = j.run.directory ? mem_dup(j.run.directory) : NULL;
-    engine_free(j.engine);
-    run_close(&j.run); /* what is said next is that nothing runs */
-    say_json(&j, directory, rc == -1 ? &why : NULL);
-    run_view_free(j.view);
-    experiment_plan_done(&j.plan);
-    if (j.loaded)
-        experiment_done(&j.experiment);
-    extensions_done(&j.extensions);
-    machine_done(&j.machine);
-    strv_done(&j.resources);
-    strv_done(&j.env);
-    buf_done(&j.text);
-    free(j.secrets);
-    free(j.console);
-    free(j.exe);
-    free(j.working);
-    loop_free(j.loop);
-    return rc == -1 ? err_copy(err, &why) : 0;
+    const struct cli_options *opt = &cli->opt;
+    struct carry_order order = {.path = cli->args.items[0],
+                                .secrets = opt->secrets,
+                                .install = opt->install,
+                                .force = opt->force,
+                                .reuse = opt->reuse,
+                                .debug = opt->debug,
+                                .engine = carry_engine_local,
+                                .find_resources = fetch,
+                                .ctx = cli};
+    return carry_out(cli, &order, err);
 }
 
 #define FIELD(name) offsetof(struct cli_options, name)

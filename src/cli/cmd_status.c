@@ -1,5 +1,6 @@
 /* flambe status: one cluster's hosts, or all your clusters in the region; or how an experiment on
  * this machine stands. */
+#include "base/json.h"
 #include "base/mem.h"
 #include "cli/commands.h"
 #include "cli/hosttable.h"
@@ -7,6 +8,7 @@
 #include "cli/results.h"
 #include "cli/session.h"
 #include "cli/text.h"
+#include "os/fs.h"
 #include <stdlib.h>
 #include <string.h>
 
@@ -49,7 +51,7 @@ static int one(struct session *s, const char *word, struct err *err)
     if (rc == 0 && s->cli->json) {
         json_t *value = cluster_json(t.name, t.creator, region, &hosts);
         if (usd >= 0)
-            json_object_set_new(value, "usd_per_hour", json_real(usd));
+            json_object_set_new(value, "usd_per_hour", json_rounded(usd));
         output_json(&s->cli->out, value);
     } else if (rc == 0) {
         show_hosts(s->cli, t.name, t.creator, region, &hosts, usd);
@@ -117,13 +119,64 @@ static int all(struct session *s, struct err *err)
     return 0;
 }
 
+static bool is_file_name(const char *word)
+{
+    return str_ends(str_of(word), ".yaml") || str_ends(str_of(word), ".yml");
+}
+
+/* A cluster's name has no '/', and its file is there. */
+static bool is_path(const char *word)
+{
+    return strchr(word, '/') || word[0] == '.' || is_file_name(word);
+}
+
+static int nothing_there(struct cli *cli, const char *word, struct err *err)
+{
+    cli_hint(cli, "flambe status DIR, with the directory output__NAME, the one that holds it, or "
+                  "the experiment's file");
+    cli_hint(cli, "flambe status CLUSTER, with a cluster's name or file");
+    return err_set(err, is_file_name(word) ? ERR_FILE : ERR_NOT_FOUND,
+                   "there is no results directory or file '%s'", word);
+}
+
+static bool is_recorded(struct session *s, const char *name)
+{
+    struct cluster_records records = {0};
+    bool found = false;
+    if (cluster_records_list(&s->cluster, &records, NULL) == -1)
+        return false;
+    for (size_t i = 0; i < records.count; i++)
+        found = found || strcmp(records.items[i].name, name) == 0;
+    cluster_records_done(&records);
+    return found;
+}
+
+/* Of a word that may mean either: AWS's trouble is only half of what is wrong with it. */
+static int one_or_nothing(struct session *s, const char *word, struct err *err)
+{
+    struct err why = {0};
+    if (one(s, word, &why) == 0)
+        return 0;
+    bool unasked = why.code == ERR_CREDENTIALS || why.code == ERR_UNREACHABLE ||
+                   why.code == ERR_TIMEOUT || why.code == ERR_USAGE;
+    if (unasked && !is_path(word) && !fs_exists(word) && !is_recorded(s, word))
+        (void)!err_wrap(&why, "there is no results directory '%s', and no cluster can be asked for",
+                        word);
+    return err_copy(err, &why);
+}
+
 static int run(struct cli *cli, struct err *err)
 {
-    if (cli->args.count && !cli->opt.creator && results_meant(cli->args.items[0]))
-        return results_status(cli, cli->args.items[0], err);
+    const char *word = cli->args.count ? cli->args.items[0] : NULL;
+    if (word && !cli->opt.creator) {
+        if (results_meant(word) || (is_path(word) && fs_is_directory(word)))
+            return results_status(cli, word, err);
+        if (is_path(word) && !fs_exists(word))
+            return nothing_there(cli, word, err);
+    }
     struct session s;
     session_init(&s, cli);
-    int rc = cli->args.count ? one(&s, cli->args.items[0], err) : all(&s, err);
+    int rc = word ? one_or_nothing(&s, word, err) : all(&s, err);
     session_done(&s);
     return rc;
 }

@@ -6,9 +6,7 @@
 #include "cli/commands.h"
 #include "cli/results.h"
 #include "cli/text.h"
-#include "os/lock.h"
 #include "os/loop.h"
-#include <errno.h>
 #include <signal.h>
 #include <string.h>
 
@@ -25,7 +23,7 @@ struct stopping {
     struct cli *cli;
     struct loop *loop;
     struct results results;
-    pid_t pid;
+    struct lock_holder holder;
     usec_t began, said; /* monotonic */
 };
 
@@ -67,25 +65,21 @@ static void progress(struct stopping *s)
     console_draw(&s->cli->screen, &lines);
 }
 
-/* A process that ended meanwhile is what was wanted. */
+/* A process that ended meanwhile is what was wanted; where it had ended before, and its trials are
+ * being ended, there is nobody to ask. */
 static int signal_run(const struct stopping *s, struct err *err)
 {
-    pid_t pid = 0;
-    if (results_holder(&s->results, &pid, err) == -1)
-        return -1;
-    if (pid != s->pid || pid <= 0 || kill(pid, SIGTERM) == 0 || errno == ESRCH)
-        return 0;
-    return err_set_sys(err, errno, "cannot signal process %ld", (long)pid);
+    return s->holder.pid ? results_signal(&s->results, s->holder.pid, SIGTERM, err) : 0;
 }
 
 static int wait_for_end(struct stopping *s, usec_t timeout, struct err *err)
 {
     s->began = clock_mono(loop_clock(s->loop));
     for (;;) {
-        pid_t pid = 0;
-        if (results_holder(&s->results, &pid, err) == -1)
+        struct lock_holder holder;
+        if (results_holder(&s->results, &holder, err) == -1)
             return -1;
-        if (!pid)
+        if (!holder.held)
             return 0;
         if (clock_mono(loop_clock(s->loop)) - s->began >= timeout) {
             int64_t n = running(s);
@@ -127,7 +121,7 @@ static int say_end(struct stopping *s, struct err *err)
         text_shell_quote(s->results.file ? s->results.file : "FILE", &file);
         results_counts_text(&total, cli->out.color, &counts);
         buf_addf(&text, "'%s' is %s: ", fresh.name,
-                 s->pid ? run_state_name(state.state) : "not running");
+                 s->holder.held ? run_state_name(state.state) : "not running");
         text_clean(buf_view(&text), false, &clean);
         buf_addf(&clean, "%s\n", buf_text(&counts));
         if (state.state != RUN_FINISHED && state.state != RUN_RUNNING)
@@ -142,13 +136,16 @@ static int say_end(struct stopping *s, struct err *err)
 
 static int stop(struct stopping *s, int64_t timeout_s, struct err *err)
 {
-    if (results_holder(&s->results, &s->pid, err) == -1)
+    if (results_holder(&s->results, &s->holder, err) == -1)
         return -1;
-    if (s->pid == LOCK_HOLDER_UNKNOWN)
-        return err_set(err, ERR_CONFLICT, "which process is at work in '%s' is not known yet",
-                       s->results.directory);
-    if (!s->pid)
+    if (!s->holder.held)
         return say_end(s, err);
+    if (!s->holder.pid && !s->holder.gone) {
+        cli_hint(s->cli, "Ctrl-C where it was started, if that is another machine");
+        return err_set(err, ERR_CONFLICT,
+                       "which process is at work in '%s' is not known here: none is signalled",
+                       s->results.directory);
+    }
     if (signal_run(s, err) == -1)
         return -1;
     if (s->cli->opt.now &&
@@ -157,7 +154,11 @@ static int stop(struct stopping *s, int64_t timeout_s, struct err *err)
     if (!timeout_s) {
         if (s->cli->json)
             return say_end(s, err);
-        output_printf(&s->cli->out, "process %ld was asked to stop\n", (long)s->pid);
+        if (s->holder.pid)
+            output_printf(&s->cli->out, "process %ld was asked to stop\n", (long)s->holder.pid);
+        else
+            output_printf(&s->cli->out, "process %ld is gone, and its trials are being ended\n",
+                          (long)s->holder.gone);
         return 0;
     }
     int rc = wait_for_end(s, timeout_s * USEC_PER_SEC, err);

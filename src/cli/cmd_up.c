@@ -1,9 +1,12 @@
 /* flambe FILE, flambe up FILE: makes the cluster, or what is missing of it. */
+#include "base/json.h"
 #include "base/mem.h"
 #include "cli/commands.h"
 #include "cli/hosttable.h"
 #include "cli/plan_view.h"
 #include "cli/text.h"
+#include "os/companion.h"
+#include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -13,6 +16,7 @@ struct up {
     struct planned planned;
     struct ssh_identity *identity;
     struct cluster_launch *launch;
+    char *node_program; /* flambe-node, for the hosts; NULL where there is none */
     usec_t began;
 };
 
@@ -102,7 +106,7 @@ static void say_json(struct up *u, const struct cluster_hosts *hosts, const stru
         u->planned.spec.creator, "region", aws_region(u->planned.session.cluster.aws), "ready",
         why == NULL, "took_s", (double)took / (double)USEC_PER_SEC, "hosts", hosts_json(hosts));
     if (usd >= 0)
-        json_object_set_new(value, "usd_per_hour", json_real(usd));
+        json_object_set_new(value, "usd_per_hour", json_rounded(usd));
     if (why)
         json_object_set_new(value, "error", cli_error_json(why));
     output_json(&u->cli->out, value);
@@ -150,6 +154,7 @@ static int act(struct up *u, struct err *err)
     s->after_signal = "stopping; Ctrl-C once more ends at once";
     struct live *live = live_new(s->loop, &u->cli->screen, u->planned.spec.name);
     live_watch(live, &s->cluster.watch);
+    s->cluster.node_program = u->node_program;
     struct err why = {0};
     int rc = cluster_up(&s->cluster, &u->planned.spec, &u->planned.plan, u->launch, u->identity,
                         &hosts, &why);
@@ -180,12 +185,16 @@ static int run(struct cli *cli, struct err *err)
         rc = planned_look(&u.planned, cli->opt.yes, err);
     if (rc == 0)
         rc = decide(&u, &go, err);
+    struct err none = {0};
+    if (rc == 0 && go && companion_node(&u.node_program, &none) == -1)
+        cli_verbose(cli, 1, "the hosts get no flambe-node: %s", none.msg);
     if (rc == 0 && go)
         rc = act(&u, err);
     else if (rc == 0)
         rc = err_set(err, ERR_REJECTED, "nothing was done");
     cluster_launch_free(u.launch);
     ssh_identity_free(u.identity);
+    free(u.node_program);
     planned_done(&u.planned);
     return rc;
 }

@@ -1,51 +1,25 @@
-/* See commands.h. A new verb is a file cmd_VERB.c and a line here. */
+/* See commands.h. A new verb of flambe is a file cmd_VERB.c and a line here. */
 #include "cli/commands.h"
-#include <string.h>
+#include "cli/file.h"
 
 const struct command *const commands[] = {
-    &cmd_up,   &cmd_run,    &cmd_plan,       &cmd_status, &cmd_results, &cmd_logs,
-    &cmd_stop, &cmd_log,    &cmd_ssh,        &cmd_exec,   &cmd_cp,      &cmd_fetch,
-    &cmd_down, &cmd_schema, &cmd_completion, &cmd_help,
+    &cmd_up,     &cmd_run,       &cmd_plan, &cmd_status, &cmd_results,    &cmd_logs,
+    &cmd_attach, &cmd_stop,      &cmd_log,  &cmd_ssh,    &cmd_exec,       &cmd_cp,
+    &cmd_fetch,  &cmd_dashboard, &cmd_down, &cmd_schema, &cmd_completion, &cmd_help,
 };
 const size_t command_count = COUNT_OF(commands);
 
-static const char *const formats[] = {"text", "json", "csv", NULL};
-static const char *const colors[] = {"auto", "always", "never", NULL};
+static const struct command *command_of(const char *path)
+{
+    return file_is_experiment(path) ? &cmd_run : &cmd_up;
+}
 
-#define FIELD(name) offsetof(struct cli_options, name)
-
-static const struct option_row global_rows[] = {
-    {"help", 'h', OPTION_FLAG, NULL, NULL, "show help, of the command where one is given",
-     FIELD(help)},
-    {"version", 0, OPTION_FLAG, NULL, NULL, "show the version", FIELD(version)},
-    {"yes", 'y', OPTION_FLAG, NULL, NULL, "answer yes to the question before something is done",
-     FIELD(yes)},
-    {"output", 'o', OPTION_TEXT, "FORMAT", formats,
-     "how results are written on standard output: text, json, or csv of 'flambe results'",
-     FIELD(output)},
-    {"verbose", 'v', OPTION_COUNT, NULL, NULL,
-     "show each call to AWS on standard error; twice, show more", FIELD(verbose)},
-    {"region", 0, OPTION_TEXT, "REGION", NULL,
-     "the AWS region, over the cluster file's and the environment's", FIELD(region)},
-    {"profile", 0, OPTION_TEXT, "NAME", NULL,
-     "the profile of ~/.aws to use, over the keys in the environment", FIELD(profile)},
-    {"color", 0, OPTION_TEXT, "WHEN", colors, "color the output: auto, always or never",
-     FIELD(color)},
+const struct program cli_program = {
+    .name = "flambe",
+    .usage = "Usage: flambe [OPTION...] FILE.yaml\n"
+             "       flambe [OPTION...] COMMAND [OPERAND...]\n\n",
+    .about =
+        "A cluster's file: makes the cluster on AWS EC2, finds it again by name, runs commands "
+        "on it, and takes it down. An experiment's file: runs its trials on this machine.",
+    .command_of_file = command_of,
 };
-const struct option_table global_options = {global_rows, COUNT_OF(global_rows)};
-
-const struct command *command_find(const char *name)
-{
-    for (size_t i = 0; i < command_count; i++)
-        if (strcmp(commands[i]->name, name) == 0)
-            return commands[i];
-    return NULL;
-}
-
-const char *command_nearest(const char *name)
-{
-    const char *names[COUNT_OF(commands)];
-    for (size_t i = 0; i < command_count; i++)
-        names[i] = commands[i]->name;
-    return str_nearest(name, names, command_count);
-}

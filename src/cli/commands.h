@@ -1,15 +1,32 @@
-/* The table of verbs, and the option tables; help, completion and the manual are made from them. */
+/* The table of verbs, and the option tables; help, completion and the manual are made from them.
+ * Each program that is made of verbs (flambe, flambe-node) defines `cli_program`, `commands` and
+ * `command_count`. */
 #ifndef FLAMBE_CLI_COMMANDS_H
 #define FLAMBE_CLI_COMMANDS_H
 
 #include "cli/cli.h"
 
+struct program {
+    const char *name;
+    const char *usage; /* the first lines of its help */
+    const char *about; /* a paragraph */
+    /* What a file's name alone means; NULL where it means nothing. */
+    const struct command *(*command_of_file)(const char *path);
+    /* Appends what stands behind the version; NULL: nothing does. */
+    void (*add_build)(struct buf *out);
+    /* The variable in which whoever shows the output elsewhere gives the size of the terminal, as
+     * "COLUMNSxROWS"; NULL: there is none. */
+    const char *terminal_variable;
+};
+extern const struct program cli_program;
+
 extern const struct command *const commands[];
 extern const size_t command_count;
 extern const struct option_table global_options;
 
-extern const struct command cmd_up, cmd_run, cmd_plan, cmd_status, cmd_results, cmd_logs, cmd_stop,
-    cmd_log, cmd_ssh, cmd_exec, cmd_cp, cmd_fetch, cmd_down, cmd_schema, cmd_completion, cmd_help;
+extern const struct command cmd_up, cmd_run, cmd_plan, cmd_status, cmd_results, cmd_logs,
+    cmd_attach, cmd_stop, cmd_log, cmd_ssh, cmd_exec, cmd_cp, cmd_fetch, cmd_dashboard, cmd_down,
+    cmd_schema, cmd_completion, cmd_help;
 
 /* Rows that several verbs have. */
 #define OPTION_CREATOR                                                                             \

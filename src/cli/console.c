@@ -78,6 +78,10 @@ static void add_area(const struct console *c, struct buf *out)
 /* One write for all of it, so that nothing flickers. */
 void console_lines(struct console *c, struct str text)
 {
+    if (c->on_lines) {
+        c->on_lines(c->ctx, text);
+        return;
+    }
     struct buf out = {0};
     add_erase(c, &out);
     buf_add_str(&out, text);
@@ -107,7 +111,10 @@ void console_draw(struct console *c, struct strv *lines)
         c->area = *lines;
         *lines = (struct strv){0};
         add_area(c, &out);
-        write_all(c->fd, buf_view(&out));
+        if (c->on_area)
+            c->on_area(c->ctx, &c->area);
+        else
+            write_all(c->fd, buf_view(&out));
         buf_done(&out);
     }
     strv_done(lines);
@@ -117,7 +124,8 @@ void console_erase(struct console *c)
 {
     struct buf out = {0};
     add_erase(c, &out);
-    write_all(c->fd, buf_view(&out));
+    if (!c->on_area)
+        write_all(c->fd, buf_view(&out));
     buf_done(&out);
     strv_done(&c->area);
 }

@@ -15,6 +15,10 @@ struct console {
     bool tty, color;
     int fixed_width, fixed_height; /* for tests; 0: ask the terminal */
     struct strv area;              /* the lines that stand on the screen now */
+    /* Where both go in place of `fd`; or NULL. */
+    void (*on_lines)(void *ctx, struct str text);
+    void (*on_area)(void *ctx, const struct strv *area);
+    void *ctx;
 };
 
 void console_init(struct console *c, int fd, bool color);

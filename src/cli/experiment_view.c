@@ -2,6 +2,7 @@
 #include "cli/experiment_view.h"
 #include "base/digest.h"
 #include "base/mem.h"
+#include "base/url.h"
 #include "cli/session.h"
 #include "cli/text.h"
 #include "experiment/plan.h"
@@ -182,6 +183,12 @@ static void add_stage(const struct experiment_plan *p, const struct stage_plan *
     add_names(s, out);
 }
 
+static void add_source(struct buf *out, const char *what, const char *name, const char *source)
+{
+    AUTO_FREE char *shown = url_masked(source);
+    buf_addf(out, "  %s '%s' is %s\n", what, name, shown);
+}
+
 static void add_head(const struct experiment_plan *p, struct buf *out)
 {
     const struct experiment *e = p->experiment;
@@ -193,9 +200,9 @@ static void add_head(const struct experiment_plan *p, struct buf *out)
         buf_addf(out, " and %d GPU%s", e->devices.gpu, plural((size_t)e->devices.gpu));
     buf_addc(out, '\n');
     for (size_t i = 0; i < e->resource_count; i++)
-        buf_addf(out, "  resource '%s' is %s\n", e->resources[i].name, e->resources[i].location);
+        add_source(out, "resource", e->resources[i].name, e->resources[i].location);
     for (size_t i = 0; i < e->extension_count; i++)
-        buf_addf(out, "  extension '%s' is %s\n", e->extensions[i].module, e->extensions[i].source);
+        add_source(out, "extension", e->extensions[i].module, e->extensions[i].source);
     if (!draws(e))
         return;
     unsigned long long seed = e->drawn_with;
@@ -309,8 +316,10 @@ static json_t *plan_to_json(const struct experiment_plan *p)
     json_t *stages = json_array(), *resources = json_object();
     for (size_t i = 0; i < p->count; i++)
         json_array_append_new(stages, stage_json(p, &p->stages[i]));
-    for (size_t i = 0; i < e->resource_count; i++)
-        json_object_set_new(resources, e->resources[i].name, json_string(e->resources[i].location));
+    for (size_t i = 0; i < e->resource_count; i++) {
+        AUTO_FREE char *shown = url_masked(e->resources[i].location);
+        json_object_set_new(resources, e->resources[i].name, json_string(shown));
+    }
     json_t *random = draws(e) ? json_pack("{s:I, s:s}", "seed", (json_int_t)e->drawn_with,
                                           "generator", RANDOM_NAME)
                               : json_null();

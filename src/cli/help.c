@@ -2,6 +2,7 @@
 #include "cli/help.h"
 #include "cli/commands.h"
 #include "cli/text.h"
+#include <string.h>
 
 #define WIDTH 80
 #define INDENT 2
@@ -51,24 +52,22 @@ static void add_examples(const struct command *c, struct buf *out)
 
 void help_overview(struct buf *out)
 {
-    buf_adds(out, "Usage: flambe [OPTION...] FILE.yaml\n"
-                  "       flambe [OPTION...] COMMAND [OPERAND...]\n\n");
-    text_wrap(
-        "A cluster's file: makes the cluster on AWS EC2, finds it again by name, runs commands "
-        "on it, and takes it down. An experiment's file: runs its trials on this machine.",
-        0, WIDTH, out);
+    buf_adds(out, cli_program.usage);
+    text_wrap(cli_program.about, 0, WIDTH, out);
     heading("Commands", out);
     for (size_t i = 0; i < command_count; i++)
         two_columns(commands[i]->name, commands[i]->summary, 12, out);
     heading("Options", out);
     add_options(global_options.rows, global_options.count, out);
-    buf_adds(out, "\n'flambe help COMMAND' says more; 'man flambe' says all.\n");
+    buf_addf(out, "\n'%s help COMMAND' says more; 'man %s' says all.\n", cli_program.name,
+             cli_program.name);
 }
 
 void help_command(const struct command *c, struct buf *out)
 {
-    buf_addf(out, "Usage: flambe %s [OPTION...]%s%s\n", c->name, *c->usage ? " " : "", c->usage);
-    if (c == &cmd_up)
+    buf_addf(out, "Usage: %s %s [OPTION...]%s%s\n", cli_program.name, c->name, *c->usage ? " " : "",
+             c->usage);
+    if (strcmp(c->name, "up") == 0)
         buf_addf(out, "       flambe [OPTION...] %s\n", c->usage);
     buf_addc(out, '\n');
     text_wrap(c->help, 0, WIDTH, out);

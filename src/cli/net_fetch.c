@@ -2,7 +2,9 @@
 #include "cli/net_fetch.h"
 #include "aws/s3.h"
 #include "base/mem.h"
+#include "base/url.h"
 #include "net/download.h"
+#include <stdlib.h>
 #include <string.h>
 
 static void traced(void *ctx, const struct aws_trace *t)
@@ -38,8 +40,12 @@ static int fetch_http(struct net_fetch *n, const char *url, const char *destinat
                       struct err *err)
 {
     struct http_options o = {0};
-    struct download_order order = {
-        .url = url, .path = destination, .progress = progress, .ctx = progress_ctx};
+    AUTO_FREE char *identity = url_masked(url); /* it is written beside the part */
+    struct download_order order = {.url = url,
+                                   .identity = identity,
+                                   .path = destination,
+                                   .progress = progress,
+                                   .ctx = progress_ctx};
     struct download_result got;
     if (!n->http && http_new(n->loop, &o, &n->http, err) == -1)
         return -1;

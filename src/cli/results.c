@@ -1,35 +1,26 @@
 /* See results.h. From a word to the store, and what is computed from it. */
 #include "cli/results.h"
 #include "base/mem.h"
-#include "cli/session.h"
+#include "cli/file.h"
 #include "cli/text.h"
 #include "config/yaml.h"
+#include "experiment/run.h"
 #include "experiment/spec.h"
 #include "os/fs.h"
-#include "os/lock.h"
 #include <dirent.h>
-#include <errno.h>
 #include <math.h>
-#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
 
 #define FOUND_MAX 20 /* experiments that are named where one was expected */
 
 /* ---- which directory --------------------------------------------------------------------------
  */
 
-static bool is_directory(const char *path)
-{
-    struct stat st;
-    return stat(path, &st) == 0 && S_ISDIR(st.st_mode);
-}
-
 static bool has_store(const char *directory)
 {
-    AUTO_FREE char *path = fs_join(directory, STORE_FILE);
+    AUTO_FREE char *state = run_state_directory(directory), *path = fs_join(state, STORE_FILE);
     return fs_exists(path);
 }
 
@@ -53,7 +44,7 @@ static void find_within(const char *directory, struct strv *out)
 
 bool results_meant(const char *word)
 {
-    if (!is_directory(word))
+    if (!fs_is_directory(word))
         return file_is_experiment(word);
     if (has_store(word))
         return true;
@@ -117,7 +108,7 @@ int results_of_file(const char *path, char **out, struct err *err)
 
 static int find(struct cli *cli, const char *word, char **directory, char **file, struct err *err)
 {
-    if (is_directory(word))
+    if (fs_is_directory(word))
         return from_directory(cli, word, directory, err);
     if (!fs_exists(word))
         return err_set(err, ERR_NOT_FOUND, "there is no directory or file '%s'", word);
@@ -158,17 +149,18 @@ int results_open(struct cli *cli, const char *word, struct results *out, struct 
     if (find(cli, word, &r.directory, &r.file, err) == -1)
         return -1;
     trimmed(r.directory);
-    if (store_open(r.directory, STORE_READ, &r.store, err) == -1 ||
+    AUTO_FREE char *state = run_state_directory(r.directory);
+    if (store_open(state, STORE_READ, &r.store, err) == -1 ||
         store_stages(r.store, &r.stages, &r.stage_count, err) == -1) {
         results_done(&r);
         return -1;
     }
-    pid_t holder = 0;
+    struct lock_holder holder;
     if (results_holder(&r, &holder, err) == -1) {
         results_done(&r);
         return -1;
     }
-    r.at_work = holder != 0;
+    r.at_work = holder.held;
     r.name = name_of(r.directory, r.store);
     if (!r.file)
         r.file = store_get(r.store, "path");
@@ -184,6 +176,18 @@ void results_done(struct results *r)
     free(r->file);
     free(r->name);
     *r = (struct results){0};
+}
+
+int results_refresh(struct results *r, struct err *err)
+{
+    struct store_stage *stages;
+    size_t count;
+    if (store_stages(r->store, &stages, &count, err) == -1)
+        return -1;
+    store_stages_free(r->stages, r->stage_count);
+    r->stages = stages;
+    r->stage_count = count;
+    return 0;
 }
 
 int results_stage(struct cli *cli, const struct results *r, const char *name,
@@ -220,21 +224,32 @@ char *results_console(const struct results *r, int stage, const char *trial)
 /* ---- how it stands ----------------------------------------------------------------------------
  */
 
-int results_holder(const struct results *r, pid_t *out, struct err *err)
+static char *lock_path(const struct results *r)
 {
-    AUTO_FREE char *path = fs_join(r->directory, RESULTS_LOCK);
+    AUTO_FREE char *state = run_state_directory(r->directory);
+    return fs_join(state, RESULTS_LOCK);
+}
+
+int results_holder(const struct results *r, struct lock_holder *out, struct err *err)
+{
+    AUTO_FREE char *path = lock_path(r);
     return lock_holder(path, out, err);
+}
+
+int results_signal(const struct results *r, pid_t pid, int number, struct err *err)
+{
+    AUTO_FREE char *path = lock_path(r);
+    return lock_signal(path, pid, number, err);
 }
 
 int results_state(const struct results *r, struct results_state *out, struct err *err)
 {
     struct results_state s = {0};
-    if (results_holder(r, &s.pid, err) == -1)
+    if (results_holder(r, &s.holder, err) == -1)
         return -1;
     AUTO_FREE char *fact = store_get(r->store, STORE_STATE);
     AUTO_FREE char *began = store_get(r->store, STORE_BEGAN);
-    s.state = run_state_now(fact, s.pid != 0);
-    s.leaving = s.pid > 0 && kill(s.pid, 0) == -1 && errno == ESRCH;
+    s.state = run_state_now(fact, s.holder.held);
     if (!str_to_i64(str_of(began), 0, INT64_MAX, &s.began))
         s.began = 0;
     *out = s;
@@ -335,10 +350,4 @@ void number_short(double value, struct buf *out)
         buf_adds(out, word);
     else
         buf_addf(out, "%.6g", value);
-}
-
-json_t *number_json(double value)
-{
-    const char *word = unusual(value);
-    return word ? json_string(word) : json_real(value);
 }

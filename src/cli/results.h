@@ -5,7 +5,7 @@
 
 #include "cli/cli.h"
 #include "experiment/store.h"
-#include <sys/types.h>
+#include "os/lock.h"
 
 #define RESULTS_PREFIX "output__"
 #define RESULTS_LOCK "lock" /* in the directory; held by the run that is at work */
@@ -28,6 +28,8 @@ bool results_meant(const char *word);
 int results_open(struct cli *cli, const char *word, struct results *out,
                  struct err *err) MUST_CHECK;
 void results_done(struct results *r);
+/* Reads the stages anew: a run that is at work may have put others. */
+int results_refresh(struct results *r, struct err *err) MUST_CHECK;
 
 /* Where the results of the experiment's file are, or would be; the caller frees *out. */
 int results_of_file(const char *path, char **out, struct err *err) MUST_CHECK;
@@ -41,13 +43,14 @@ char *results_console(const struct results *r, int stage, const char *trial);
 /* How the experiment stands. */
 struct results_state {
     enum run_state state;
-    pid_t pid;    /* at work, or 0; LOCK_HOLDER_UNKNOWN */
-    bool leaving; /* the process is gone, and its trials are being ended */
-    usec_t began; /* the last run; 0: not known */
+    struct lock_holder holder; /* at work */
+    usec_t began;              /* the last run; 0: not known */
 };
 int results_state(const struct results *r, struct results_state *out, struct err *err) MUST_CHECK;
-/* Who is at work in the directory: 0 for nobody. */
-int results_holder(const struct results *r, pid_t *out, struct err *err) MUST_CHECK;
+/* Who is at work in the directory. */
+int results_holder(const struct results *r, struct lock_holder *out, struct err *err) MUST_CHECK;
+/* Signals `pid` if that is the one, and nobody else: see lock_signal(). */
+int results_signal(const struct results *r, pid_t pid, int number, struct err *err) MUST_CHECK;
 
 /* One stage in numbers. */
 struct results_counts {
@@ -74,7 +77,5 @@ int results_json(const struct results *r, const struct results_state *state, jso
 void number_text(double value, struct buf *out);
 /* The same for people: 6 digits. */
 void number_short(double value, struct buf *out);
-/* As JSON: what JSON has no number for is a string, "NaN", "Infinity" or "-Infinity". */
-json_t *number_json(double value);
 
 #endif

@@ -2,13 +2,14 @@
 #include "cli/results_row.h"
 #include "base/json.h"
 #include "base/mem.h"
+#include "cli/text.h"
 #include <stdlib.h>
 #include <string.h>
 
 /* What every trial has, before and behind its parameters and metrics. */
 static const char *const fixed_before[] = {"stage", "number", "state", "objective", NULL};
 static const char *const fixed_behind[] = {"started", "duration_s", "attempts", "end",
-                                           "message", "name",       NULL};
+                                           "message", "reason",     "name",     NULL};
 
 /* ---- columns ----------------------------------------------------------------------------------
  */
@@ -77,6 +78,8 @@ int row_read(const struct results *r, const struct row_columns *c, const struct 
         row.duration = t->ended - t->started;
     else if (t->started && t->state == TRIAL_RUNNING && !cut && wall > t->started)
         row.duration = wall - t->started;
+    if (t->state == TRIAL_FAILURE)
+        store_trial_reason(t, &row.reason);
     row.metrics = mem_array(c->metrics.count + 1, sizeof *row.metrics);
     row.has_metric = mem_array(c->metrics.count + 1, sizeof *row.has_metric);
     struct reading reading = {c, &row};
@@ -94,6 +97,7 @@ void row_done(struct row *row)
     json_decref(row->params);
     free(row->metrics);
     free(row->has_metric);
+    buf_done(&row->reason);
     *row = (struct row){0};
 }
 
@@ -182,6 +186,14 @@ void row_csv_header(const struct row_columns *c, struct buf *out)
     buf_adds(out, "\r\n");
 }
 
+void row_csv_clean(struct str line, struct buf *out)
+{
+    bool ended = str_ends(line, "\r\n");
+    line.n -= ended ? 2 : 0;
+    text_clean(line, false, out);
+    buf_adds(out, ended ? "\r\n" : "");
+}
+
 static void add_csv(const char *text, struct buf *out)
 {
     csv_field(str_of(text), out);
@@ -210,6 +222,7 @@ static void csv_finish(const struct row *row, struct buf *out)
     buf_addf(out, ",%d,", t->attempts);
     add_csv(t->end, out);
     add_csv(t->message, out);
+    add_csv(buf_text(&row->reason), out);
     csv_field(str_of(t->name), out);
     buf_adds(out, "\r\n");
 }
@@ -237,20 +250,14 @@ void row_csv(const struct row *row, const struct row_columns *c, struct buf *out
 
 static void add_number(double value, struct buf *out)
 {
-    AUTO_BUF struct buf text = {0};
-    number_text(value, &text);
-    const char *quote = strpbrk(buf_text(&text), "NI") ? "\"" : ""; /* NaN, Infinity */
-    buf_addf(out, "%s%s%s", quote, buf_text(&text), quote);
+    json_auto_t *number = json_number(value);
+    json_write(number, false, out);
 }
 
 static void add_string(const char *text, struct buf *out)
 {
-    json_t *value = json_string(text); /* NULL where it is NULL, or no UTF-8 */
-    if (value)
-        json_write(value, false, out);
-    else
-        buf_adds(out, "null");
-    json_decref(value);
+    json_auto_t *value = json_lossy(text);
+    json_write(value, false, out);
 }
 
 static void add_metrics(const struct row *row, const struct row_columns *c, struct buf *out)
@@ -315,5 +322,7 @@ void row_json(const struct row *row, const struct row_columns *c, struct buf *ou
     buf_addf(out, ", \"exit_status\": %d, \"signal\": %d, \"message\": ", t->exit_status,
              t->signal);
     add_string(t->message, out);
+    buf_adds(out, ", \"reason\": ");
+    add_string(row->reason.len ? buf_text(&row->reason) : NULL, out);
     buf_adds(out, "}");
 }

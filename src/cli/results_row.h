@@ -10,6 +10,7 @@
 #include "cli/results.h"
 
 #define ROW_PARAMS_MAX 1000 /* columns */
+#define ROW_METRICS_MAX 10000
 
 struct row_columns {
     struct strv params, metrics;
@@ -25,6 +26,7 @@ struct row {
     const struct store_trial *trial;
     const char *stage;
     const char *state; /* "interrupted" where it ran when its run ended */
+    struct buf reason; /* why it failed; empty where it did not */
     usec_t duration;   /* 0: it has not begun */
     json_t *params;    /* an object */
     double *metrics;   /* by column */
@@ -37,6 +39,8 @@ void row_done(struct row *row);
 /* A parameter's value as text; "" where the trial has none. */
 void row_param_text(const struct row *row, const char *name, bool shortened, struct buf *out);
 
+/* A line, cleaned for a terminal as a table's cells are. */
+void row_csv_clean(struct str line, struct buf *out);
 /* A field by RFC 4180. One that a spreadsheet would take for a formula is quoted; no value is
  * changed. */
 void csv_field(struct str text, struct buf *out);

@@ -1,4 +1,5 @@
 /* How an experiment stands, for 'flambe status'. */
+#include "base/json.h"
 #include "base/mem.h"
 #include "cli/results.h"
 #include "cli/table.h"
@@ -74,10 +75,11 @@ static void add_state(const struct results *r, const struct results_state *s, st
         clock_span(clock_wall(clock_system()) - s->began, span);
         buf_addf(out, " since %s (%s)", began, span);
     }
-    if (s->leaving)
-        buf_addf(out, "; its process %ld is gone, and the trials are being ended", (long)s->pid);
-    else if (s->pid > 0)
-        buf_addf(out, ", by process %ld", (long)s->pid);
+    if (s->holder.gone)
+        buf_addf(out, "; its process %ld is gone, and the trials are being ended",
+                 (long)s->holder.gone);
+    else if (s->holder.pid)
+        buf_addf(out, ", by process %ld", (long)s->holder.pid);
     if (s->state == RUN_INTERRUPTED)
         buf_adds(out, ": the run did not come to its end");
     buf_addf(out, "\n  results in %s\n", r->directory);
@@ -155,13 +157,14 @@ static json_t *stage_json(const struct store_stage *g, enum run_state run,
     json_t *best = json_null();
     if (c->has_best) {
         json_t *params = c->best_params ? json_loads(c->best_params, 0, NULL) : NULL;
-        best = json_pack("{s:s, s:o, s:o}", "trial", c->best_name, "objective",
-                         number_json(c->best), "params", params ? params : json_object());
+        best = json_pack("{s:o, s:o, s:o}", "trial", json_lossy(c->best_name), "objective",
+                         json_number(c->best), "params", params ? params : json_object());
     }
-    return json_pack("{s:s, s:s, s:I, s:b, s:s?, s:s?, s:o, s:o, s:s?}", "name", g->name, "state",
-                     state_text(g, run), "planned", (json_int_t)g->planned, "at_most", g->at_most,
-                     "metric", g->metric, "mode", g->metric ? (g->maximize ? "max" : "min") : NULL,
-                     "trials", trials, "best", best, "note", g->note);
+    return json_pack("{s:o, s:s, s:I, s:b, s:o, s:s?, s:o, s:o, s:o}", "name", json_lossy(g->name),
+                     "state", state_text(g, run), "planned", (json_int_t)g->planned, "at_most",
+                     g->at_most, "metric", json_lossy(g->metric), "mode",
+                     g->metric ? (g->maximize ? "max" : "min") : NULL, "trials", trials, "best",
+                     best, "note", json_lossy(g->note));
 }
 
 int results_json(const struct results *r, const struct results_state *state, json_t **out,
@@ -179,9 +182,10 @@ int results_json(const struct results *r, const struct results_state *state, jso
     }
     char began[CLOCK_ISO_SIZE];
     clock_iso(state->began, began);
-    *out = json_pack("{s:s, s:s, s:s?, s:s, s:o, s:s?, s:o}", "experiment", r->name, "directory",
-                     r->directory, "file", r->file, "state", run_state_name(state->state), "pid",
-                     state->pid > 0 ? json_integer(state->pid) : json_null(), "began",
+    *out = json_pack("{s:o, s:o, s:o, s:s, s:o, s:s?, s:o}", "experiment", json_lossy(r->name),
+                     "directory", json_lossy(r->directory), "file", json_lossy(r->file), "state",
+                     run_state_name(state->state), "pid",
+                     state->holder.pid ? json_integer(state->holder.pid) : json_null(), "began",
                      state->began ? began : NULL, "stages", stages);
     return 0;
 }

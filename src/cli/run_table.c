@@ -53,10 +53,12 @@ static const char *state_style(enum stage_state s)
  */
 
 /* The time left stands in `left`, so that the column goes where nobody knows it. */
-static void add_stage(struct table *t, const struct driver_stage *g, bool over)
+static void add_stage(struct table *t, const struct driver_stage *g, const char *over)
 {
+    bool cut_short = over && g->state == STAGE_RUNNING;
     table_add(t, STYLE_BOLD, g->name);
-    table_add(t, state_style(g->state), stage_state_name(g->state));
+    table_add(t, cut_short ? STYLE_YELLOW : state_style(g->state),
+              cut_short ? over : stage_state_name(g->state));
     for (int s = 0; s < TRIAL_STATE_COUNT; s++) {
         int64_t n = g->by_state[s];
         const char *bound = s == TRIAL_PENDING && g->at_most && n ? "<=" : "";
@@ -153,15 +155,17 @@ static void add_last(const struct driver_status *s, usec_t elapsed, size_t width
     clock_span(elapsed / USEC_PER_SEC * USEC_PER_SEC, span);
     run_table_left(s->time_left, &left);
     buf_addf(&text, "%s%s%s; %s", span, left.len ? ", " : "", buf_text(&left),
-             s->draining ? HINT_DRAINING : HINT);
+             s->hint       ? s->hint
+             : s->draining ? HINT_DRAINING
+                           : HINT);
     text_fit(buf_view(&text), width, false, &fitted);
     text_styled(s->draining ? STYLE_YELLOW : STYLE_DIM, color, buf_view(&fitted), &line);
     strv_take(lines, buf_take(&line));
     buf_done(&fitted);
 }
 
-void run_table_render(const struct driver_status *s, usec_t elapsed, size_t width, size_t height,
-                      bool color, struct strv *lines)
+void run_table_render(const struct driver_status *s, usec_t elapsed, const char *over, size_t width,
+                      size_t height, bool color, struct strv *lines)
 {
     size_t room = height > ROWS_AROUND + ROWS_MIN ? height - ROWS_AROUND : ROWS_MIN;
     AUTO_FREE bool *hidden = mem_array(s->count + 1, sizeof *hidden);
@@ -172,7 +176,7 @@ void run_table_render(const struct driver_status *s, usec_t elapsed, size_t widt
     for (size_t i = 0; i < s->count; i++) {
         if (hidden[i])
             continue;
-        add_stage(&t, &s->stages[i], elapsed < 0);
+        add_stage(&t, &s->stages[i], over);
         shown++;
     }
     AUTO_STRV struct strv rows = {0};
@@ -184,7 +188,7 @@ void run_table_render(const struct driver_status *s, usec_t elapsed, size_t widt
     for (size_t i = 1; i < rows.count; i++)
         strv_add(lines, rows.items[i]);
     add_hidden(s, hidden, false, width, color, lines);
-    if (elapsed >= 0)
+    if (!over)
         add_last(s, elapsed, width, color, lines);
     table_done(&t);
 }

@@ -34,6 +34,11 @@ struct run_view *run_view_new(struct cli *cli, const struct clock *clock, const 
     return v;
 }
 
+void run_view_began(struct run_view *v, usec_t elapsed)
+{
+    v->began = now(v) - elapsed;
+}
+
 void run_view_free(struct run_view *v)
 {
     if (!v)
@@ -161,12 +166,12 @@ void run_view_event(struct run_view *v, const struct driver_event *e, const stru
     }
 }
 
-static void draw(struct run_view *v, const struct driver_status *s, bool over)
+static void draw(struct run_view *v, const struct driver_status *s, const char *over)
 {
     size_t width, height;
     struct strv lines = {0};
     console_size(&v->cli->screen, &width, &height);
-    run_table_render(s, over ? -1 : now(v) - v->began, width, height, v->cli->screen.color, &lines);
+    run_table_render(s, now(v) - v->began, over, width, height, v->cli->screen.color, &lines);
     console_draw(&v->cli->screen, &lines);
     v->drawn = now(v);
 }
@@ -191,7 +196,7 @@ void run_view_tick(struct run_view *v, const struct driver_status *s)
     if (now(v) - v->drawn < (tty ? DRAW_GAP : PLAIN_GAP))
         return;
     if (tty)
-        draw(v, s, false);
+        draw(v, s, NULL);
     else
         say_progress(v, s);
 }
@@ -248,12 +253,36 @@ static const char *outcome(const struct err *why)
                                       : "failed";
 }
 
+/* As 'flambe status' calls it from now on. */
+static const char *state_now(const struct err *why)
+{
+    if (!why || !why->code)
+        return run_state_name(RUN_FINISHED);
+    return run_state_name(why->code == ERR_PARTIAL ? RUN_FAILED : RUN_STOPPED);
+}
+
+/* Nothing runs any more: trials that were cut short are run anew. */
+static struct driver_status at_rest(const struct driver_status *s, struct driver_stage *stages)
+{
+    struct driver_status rest = *s;
+    for (size_t i = 0; i < s->count; i++) {
+        stages[i] = s->stages[i];
+        stages[i].by_state[TRIAL_PENDING] += stages[i].by_state[TRIAL_RUNNING];
+        stages[i].by_state[TRIAL_RUNNING] = 0;
+    }
+    rest.stages = stages;
+    return rest;
+}
+
 void run_view_end(struct run_view *v, const struct driver_status *s, struct store *store,
                   const char *file, const struct err *why)
 {
     struct cli *cli = v->cli;
+    AUTO_FREE struct driver_stage *stages = mem_array(s->count + 1, sizeof *stages);
+    struct driver_status rest = at_rest(s, stages);
+    s = &rest;
     if (cli->screen.tty)
-        draw(v, s, true);
+        draw(v, s, state_now(why));
     console_keep(&cli->screen);
     if (cli->json)
         return;

@@ -7,10 +7,11 @@
 #include "experiment/driver.h"
 
 /* Pure: the lines for a terminal of this size. Where the stages do not fit, one line stands in for
- * those that have ended, then one for those that wait. `elapsed` is of this session; -1: it is
- * over, and there is no last line with time and hint. */
-void run_table_render(const struct driver_status *s, usec_t elapsed, size_t width, size_t height,
-                      bool color, struct strv *lines);
+ * those that have ended, then one for those that wait. `elapsed` is of this session. `over` is
+ * NULL, or the run has ended, and this is what it came to ("stopped"): so did the stage that ran,
+ * and there is no last line with time and hint. */
+void run_table_render(const struct driver_status *s, usec_t elapsed, const char *over, size_t width,
+                      size_t height, bool color, struct strv *lines);
 /* "3 running, 12 success, 1 failure" over all stages. */
 void run_table_counts(const struct driver_status *s, bool color, struct buf *out);
 /* "about 3 min 20 s left", or "" where it is not known. */
@@ -21,6 +22,8 @@ struct run_view;
 /* `directory` is output__NAME as the user would type it (copied); the others live as long. Standard
  * error is drawn on. */
 struct run_view *run_view_new(struct cli *cli, const struct clock *clock, const char *directory);
+/* The run has been going on for so long already. */
+void run_view_began(struct run_view *v, usec_t elapsed);
 /* Takes the table off the screen and frees; NULL is legal. */
 void run_view_free(struct run_view *v);
 /* Of the driver's event(): `s` is driver_status() then. */

@@ -3,6 +3,7 @@
 #define FLAMBE_CLI_SESSION_H
 
 #include "cli/cli.h"
+#include "cli/file.h"
 #include "cluster/cluster.h"
 
 struct session {
@@ -40,11 +41,6 @@ int target_open(struct session *s, const char *word, struct target *out,
                 struct err *err) MUST_CHECK;
 void target_done(struct target *t);
 
-/* Whether the file is, or is meant to be, an experiment's ('!Experiment'); false where it cannot be
- * read at all. */
-bool file_is_experiment(const char *path);
-/* All that is wrong with a file: on standard error, and into the error that -o json prints. */
-void file_show_diagnostics(struct cli *cli, const struct diags *diags);
 /* Reads a cluster file and shows all that is wrong with it; `with_key`: and with the key file that
  * it names, unless --identity gives another. */
 int target_load_spec(struct cli *cli, const char *path, bool with_key, struct cluster_spec *out,

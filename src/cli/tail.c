@@ -10,6 +10,7 @@
 #include <unistd.h>
 
 #define BLOCK ((size_t)64 << 10)
+#define FILE_CLOCK_LAG (20 * USEC_PER_MSEC) /* of files' times: the kernel's coarse clock */
 
 /* Where the last `lines` lines begin, looked for from the end. */
 static off_t last_lines(int fd, off_t size, int64_t lines, char *block)
@@ -48,6 +49,17 @@ static int read_rest(struct tail *t, int fd, const char *path, char *block,
     }
 }
 
+static usec_t written(const struct stat *st)
+{
+    return st->st_mtim.tv_sec * USEC_PER_SEC + st->st_mtim.tv_nsec / 1000;
+}
+
+void tail_restart(struct tail *t, usec_t since)
+{
+    t->offset = 0;
+    t->since = since > FILE_CLOCK_LAG ? since - FILE_CLOCK_LAG : 0;
+}
+
 int tail_read(struct tail *t, const char *path, int64_t lines,
               bool (*take)(void *ctx, struct str bytes), void *ctx, struct err *err)
 {
@@ -58,6 +70,10 @@ int tail_read(struct tail *t, const char *path, int64_t lines,
     if (fstat(fd, &st) == -1 || !S_ISREG(st.st_mode)) {
         close(fd);
         return err_set(err, ERR_IO, "'%s' is not a file", path);
+    }
+    if (t->since && written(&st) < t->since) {
+        close(fd);
+        return 0;
     }
     AUTO_FREE char *block = mem_alloc(BLOCK);
     if (st.st_size < t->offset)

@@ -62,6 +62,15 @@ struct cluster_watch {
     void *ctx;
 };
 
+/* What cluster_equip() made of it. */
+struct cluster_equipped {
+    bool usable;      /* experiments can run */
+    char why_not[96]; /* or why they cannot, "" */
+    size_t nodes;     /* hosts that run trials, of `wanted` */
+    size_t wanted;
+    bool changed; /* something was done */
+};
+
 /* Zeroed, then filled by its owner up to `watch`. */
 struct cluster {
     struct loop *loop;
@@ -70,8 +79,10 @@ struct cluster {
     const char *cache_root; /* fs_cache_dir(), for prices; may be NULL */
     struct cluster_watch watch;
     int deadman_minutes; /* until a host that is not ready powers itself off; 0: DEADMAN_MINUTES */
+    const char *node_program; /* flambe-node for the hosts, a file; NULL: none is delivered */
     usec_t boot_timeout; /* until a new host that does not answer is given up; 0: BOOT_TIMEOUT */
-    char seen[33];       /* ours: which state of this laptop's records observe() saw */
+    struct cluster_equipped equipped; /* by the last cluster_up() */
+    char seen[33];                    /* ours: which state of this laptop's records observe() saw */
 };
 
 #define DEADMAN_MINUTES 20 /* from boot to ready; set-up commands get SETUP_MINUTES on top */
@@ -164,6 +175,18 @@ int cluster_resume(struct cluster *c, const char *creator, const char *name, siz
 int cluster_up(struct cluster *c, const struct cluster_spec *spec, const struct plan *plan,
                struct cluster_launch *launch, const struct ssh_identity *identity,
                struct cluster_hosts *hosts, struct err *err) MUST_CHECK;
+
+/* Equips the hosts for experiments: packages, the shared tree, Slurm, flambe-node, TensorBoard. May
+ * be repeated at any time, and does only what differs: hosts that are as they should be are looked
+ * at once each. cluster_up() does it at its end. `hosts` are as cluster_up() or cluster_observe()
+ * filled them; those that run and can be reached take part.
+ *
+ * Hosts without systemd (the sandbox's light hosts and ghosts) cannot be equipped: that is no
+ * failure, and `usable` is false. A factory that cannot be equipped is a warning that names it, and
+ * stays out; an orchestrator that cannot be, or none of the factories, fails. */
+int cluster_equip(struct cluster *c, const struct cluster_spec *spec, struct cluster_hosts *hosts,
+                  const struct ssh_identity *identity, struct cluster_equipped *out,
+                  struct err *err) MUST_CHECK;
 
 /* Terminates everything of the cluster, removes its alarms, waits for `terminated`, then proves by
  * asking again that no instance, volume or alarm of its is left. */

@@ -166,6 +166,8 @@ struct userdata {
     struct str host_key_private; /* an OpenSSH private key file */
     const char *host_key_public;
     int deadman_minutes;
+    enum cluster_role role;
+    bool slurm; /* whether the cluster's engine is Slurm */
 };
 /* ERR_LIMIT past USERDATA_MAX. */
 int userdata_write(const struct userdata *u, struct buf *out, struct err *err) MUST_CHECK;
@@ -201,6 +203,9 @@ void script_finish(const struct finish *f, struct buf *out);
 /* Fingerprints that a ready host keeps, so that a later run knows what to do again. */
 void setup_print(const struct strv *commands, char out[17]);
 void map_print(const struct map_host *hosts, size_t count, char out[17]);
+/* What every script of root's begins with: $instance, $d, fail, and $user, $group and $home of the
+ * login user. */
+void script_prologue(const char *instance_id, struct buf *out);
 /* Appends s as one word of a POSIX shell. */
 void shell_quote(const char *s, struct buf *out);
 

@@ -102,6 +102,8 @@ static int make_body(struct cluster *c, const struct cluster_spec *spec,
                 .host_key_private = buf_view(&private_key),
                 .host_key_public = l->host_key,
                 .deadman_minutes = minutes + (spec->setup_cmds.count ? SETUP_MINUTES : 0),
+                .role = l->role,
+                .slurm = cluster_has_slurm(spec),
             },
             &user_data, err);
     buf_wipe(&private_key);

@@ -1,4 +1,5 @@
 /* A plan as text for people and as JSON. */
+#include "base/json.h"
 #include "base/mem.h"
 #include "cluster/cluster_priv.h"
 #include <string.h>
@@ -78,7 +79,7 @@ json_t *plan_json(const struct plan *p)
     json_t *differences = json_array();
     for (size_t i = 0; i < p->differences.count; i++)
         json_array_append_new(differences, json_string(p->differences.items[i]));
-    json_t *price = p->usd_per_hour >= 0 ? json_real(p->usd_per_hour) : json_null();
+    json_t *price = p->usd_per_hour >= 0 ? json_rounded(p->usd_per_hour) : json_null();
     return json_pack("{s:s, s:s, s:s, s:I, s:I, s:I, s:o, s:o, s:o}", "cluster", p->cluster,
                      "creator", p->creator, "region", p->region, "alive", (json_int_t)p->alive,
                      "missing", (json_int_t)p->missing, "extra", (json_int_t)p->extra, "steps",

@@ -58,6 +58,12 @@ static void add_prologue(const char *instance_id, struct buf *out)
     buf_adds(out, prologue);
 }
 
+void script_prologue(const char *instance_id, struct buf *out)
+{
+    add_prologue(instance_id, out);
+    buf_adds(out, prologue_user);
+}
+
 void script_contact(const char *instance_id, bool orchestrator, struct buf *out)
 {
     add_prologue(instance_id, out);

@@ -31,9 +31,12 @@ enum {
     KEY_DEDICATED,
     KEY_SETUP_CMDS,
     KEY_SSH_PORT,
+    KEY_ENGINE,
+    KEY_SHARED,
     KEY_COUNT,
 };
 
+static const char *const engines[] = {"slurm", "local", NULL};
 static const char *const volume_types[] = {"gp3", "gp2", "io1", "io2", NULL};
 
 #define INSTANCE_TYPE_PATTERN "^[a-z][a-z0-9-]*\\.[a-z0-9-]+$"
@@ -218,6 +221,23 @@ static const struct schema_key keys[KEY_COUNT] = {
                       .max = 65535,
                       .help = "The port on which the machines' SSH server listens",
                       .offset = AT(ssh_port)},
+    [KEY_ENGINE] = {.name = "engine",
+                    .type = SCHEMA_STRING,
+                    .fallback = "slurm",
+                    .choices = engines,
+                    .help = "What runs an experiment's trials: Slurm on the factories (or on the "
+                            "orchestrator where it is alone), or local, processes of an "
+                            "orchestrator without factories",
+                    .offset = AT(engine)},
+    [KEY_SHARED] = {.name = "shared",
+                    .type = SCHEMA_STRING,
+                    .max = 255,
+                    .pattern = "^/[a-zA-Z0-9._/-]*[a-zA-Z0-9._-]$",
+                    .pattern_help = "an absolute path of letters, digits, '.', '_', '-' and '/'",
+                    .example = "/mnt/efs",
+                    .help = "A directory that all machines share already, such as one that "
+                            "setup_cmds mount; without it, the orchestrator shares one by NFS",
+                    .offset = AT(shared)},
 };
 
 const struct schema cluster_schema = {
@@ -348,6 +368,19 @@ static void check_volume(const struct rules *r)
     }
 }
 
+/* Without Slurm nothing would ever reach a factory, and each costs money. */
+static void check_engine(const struct rules *r)
+{
+    if (!sound(r, KEY_ENGINE) || !sound(r, KEY_FACTORIES_NUM) || cluster_has_slurm(r->spec) ||
+        r->spec->factories_num == 0)
+        return;
+    diags_add(r->diags, r->spans[KEY_ENGINE],
+              mem_printf("the engine 'local' runs trials on the orchestrator alone; factories_num "
+                         "is %d",
+                         r->spec->factories_num),
+              mem_dup("write 'factories_num: 0', or 'engine: slurm'"));
+}
+
 static size_t characters(const char *s)
 {
     size_t n = 0;
@@ -409,6 +442,7 @@ static void check_rules(const struct cluster_spec *spec, const struct span *span
     struct rules r = {spec, spans, diags};
     check_timeouts(&r);
     check_volume(&r);
+    check_engine(&r);
     check_tags(&r);
     if (spec->key && spec->key[0] == '~' && spec->key[1] != '/')
         diags_add(diags, spans[KEY_KEY], mem_dup("'~' stands for your own home directory only"),
@@ -520,6 +554,11 @@ int cluster_spec_load(const char *path, struct cluster_spec *out, struct diags *
                       struct err *err)
 {
     return spec_load(path, NULL, out, diags, err);
+}
+
+bool cluster_has_slurm(const struct cluster_spec *s)
+{
+    return !s->engine || strcmp(s->engine, "slurm") == 0;
 }
 
 void cluster_spec_done(struct cluster_spec *s)

@@ -26,6 +26,8 @@ struct cluster_spec {
     struct strv setup_cmds;
     /* ours */
     int ssh_port;
+    char *engine; /* "slurm" or "local" */
+    char *shared; /* a directory that all hosts share already, or NULL */
 };
 
 extern const struct schema cluster_schema;
@@ -46,5 +48,7 @@ int cluster_spec_load_with_key(const char *path, struct cluster_spec *out, struc
 int cluster_spec_parse(const char *path, struct str text, struct cluster_spec *out,
                        struct diags *diags, struct err *err) MUST_CHECK;
 void cluster_spec_done(struct cluster_spec *s);
+/* Whether trials run under Slurm, rather than as the orchestrator's own processes. */
+bool cluster_has_slurm(const struct cluster_spec *s);
 
 #endif

@@ -5,7 +5,7 @@
  * Whatever is done is found again by tags, pins and markers on the hosts, so a second run goes on
  * where this one ended. */
 #include "base/mem.h"
-#include "cluster/cluster_priv.h"
+#include "cluster/equip_priv.h"
 #include <stdlib.h>
 #include <string.h>
 
@@ -377,6 +377,15 @@ static void show_all(struct up *u)
         u->c->watch.host(u->c->watch.ctx, u->hosts, i);
 }
 
+/* Whatever became of the others, those that are ready are equipped. */
+static int equip_ready(struct up *u, struct err *err)
+{
+    const struct cluster_host *first = u->hosts->count ? &u->hosts->items[0] : NULL;
+    if (!first || first->role != ROLE_ORCHESTRATOR || first->phase != HOST_READY)
+        return 0;
+    return cluster_equip(u->c, u->spec, u->hosts, u->identity, &u->c->equipped, err);
+}
+
 static int act(struct up *u, struct cluster_launch *launch, struct err *err)
 {
     struct cluster *c = u->c;
@@ -391,6 +400,9 @@ static int act(struct up *u, struct cluster_launch *launch, struct err *err)
     if (!launch_covers(launch, u->plan))
         return err_set(err, ERR_CONFLICT,
                        "the cluster '%s' changed while this run looked at it; run again", s->name);
+    if (u->plan->missing && u->plan->alive &&
+        equip_mark_gone(c, s, u->hosts, u->identity, err) == -1)
+        return -1;
     if (u->plan->missing &&
         launch_run(c, s, u->plan, launch, &u->journal, &u->pins, u->hosts, &u->refusal, err) == -1)
         return -1;
@@ -408,7 +420,18 @@ static int act(struct up *u, struct cluster_launch *launch, struct err *err)
         return -1;
     if (idle && record_save(c, s, err) == -1) /* a file that moved, a key that changed */
         return -1;
-    return conclude(u, err);
+    struct err unequipped = {0};
+    if (equip_ready(u, &unequipped) == -1 && unequipped.code == ERR_CANCELLED)
+        return err_copy(err, &unequipped);
+    if (conclude(u, err) == -1) {
+        if (unequipped.code)
+            warn_user(c, "%s", unequipped.msg);
+        return -1;
+    }
+    if (!unequipped.code)
+        return 0;
+    err_copy(err, &unequipped);
+    return err_wrap(err, "the hosts are ready, but no place for experiments");
 }
 
 int cluster_up(struct cluster *c, const struct cluster_spec *spec, const struct plan *plan,

@@ -9,9 +9,13 @@
  * is armed again. DefaultDependencies=no, because bootcmd runs before sysinit.target, for which an
  * ordinary timer would wait, and systemd-run with it. No '$' reaches systemd's own command line,
  * which would expand it. The ready marker names its instance: a machine made from an image of a
- * ready host is not ready. */
+ * ready host is not ready.
+ *
+ * Last come the packages that experiments need (packages.c): by cloud-init's runcmd, which is the
+ * end of a boot, so that SSH does not wait for them, and which set-up commands do wait for, so that
+ * the two do not fight for dpkg's lock. */
 #include "base/json.h"
-#include "cluster/cluster_priv.h"
+#include "cluster/equip_priv.h"
 
 static void add_json(struct buf *out, json_t *value)
 {
@@ -37,6 +41,15 @@ static void add_deadman(int minutes, struct buf *out)
     add_json(out, argv);
 }
 
+static void add_packages(const struct userdata *u, struct buf *out)
+{
+    AUTO_BUF struct buf script = {0};
+    script_packages_boot(u->role, u->slurm, &script);
+    json_t *argv = json_pack("[[s, s, s#]]", "/bin/sh", "-c", buf_text(&script), (int)script.len);
+    buf_adds(out, "runcmd: ");
+    add_json(out, argv);
+}
+
 int userdata_write(const struct userdata *u, struct buf *out, struct err *err)
 {
     struct buf text = {.max = USERDATA_MAX};
@@ -47,6 +60,7 @@ int userdata_write(const struct userdata *u, struct buf *out, struct err *err)
     add_json(&text, json_stringn(u->host_key_private.p, u->host_key_private.n));
     buf_adds(&text, "  ed25519_public: ");
     add_json(&text, json_string(u->host_key_public));
+    add_packages(u, &text);
     if (text.overflowed) {
         buf_wipe(&text);
         return err_set(err, ERR_LIMIT, "the user data is longer than EC2's %d bytes", USERDATA_MAX);

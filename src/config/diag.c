@@ -3,6 +3,7 @@
 #include "config/diag.h"
 #include "base/json.h"
 #include "base/mem.h"
+#include "base/url.h"
 #include "config/excerpt_priv.h"
 #include <stdlib.h>
 #include <string.h>
@@ -11,6 +12,7 @@ void diags_init(struct diags *d, const char *path, struct str text)
 {
     bool fit = str_is_utf8(text, NULL);
     *d = (struct diags){.path = mem_dup(path), .text = fit ? str_dup(text) : mem_dup("")};
+    url_hide(d->text, strlen(d->text));
 }
 
 void diags_done(struct diags *d)
@@ -87,6 +89,13 @@ static const struct style style_plain = {"", "", "", "", ""};
 static const struct style style_color = {"\033[1m", "\033[1;31m", "\033[1;32m", "\033[36m",
                                          "\033[0m"};
 
+/* What is shown goes into logs: passwords in URLs do not. */
+static void add_masked(const char *text, struct buf *out)
+{
+    AUTO_FREE char *shown = text ? url_masked(text) : NULL;
+    excerpt_escape(str_of(shown), out);
+}
+
 static void print_one(const struct diags *d, const struct diag *item, const struct style *style,
                       struct buf *out)
 {
@@ -95,7 +104,7 @@ static void print_one(const struct diags *d, const struct diag *item, const stru
     if (item->at.line > 0)
         buf_addf(out, ":%d:%d", item->at.line, item->at.column);
     buf_addf(out, ":%s %serror:%s ", style->off, style->error, style->off);
-    excerpt_escape(str_of(item->problem), out);
+    add_masked(item->problem, out);
     buf_addc(out, '\n');
     AUTO_BUF struct buf line = {0}, caret = {0};
     if (excerpt_make(str_of(d->text), item->at, &line, &caret)) {
@@ -108,7 +117,7 @@ static void print_one(const struct diags *d, const struct diag *item, const stru
     if (!item->fix)
         return;
     buf_addf(out, "  %sfix:%s ", style->fix, style->off);
-    excerpt_escape(str_of(item->fix), out);
+    add_masked(item->fix, out);
     buf_addc(out, '\n');
 }
 
@@ -137,8 +146,8 @@ void diags_json(const struct diags *d, struct buf *out)
         /* jansson refuses a path that is no UTF-8; its escaped form always is. */
         AUTO_BUF struct buf path = {0}, problem = {0}, fix = {0};
         excerpt_escape(str_of(d->path), &path);
-        excerpt_escape(str_of(item->problem), &problem);
-        excerpt_escape(str_of(item->fix), &fix);
+        add_masked(item->problem, &problem);
+        add_masked(item->fix, &fix);
         json_array_append_new(list, json_pack("{s:s, s:i, s:i, s:s, s:s?}", "file", buf_text(&path),
                                               "line", item->at.line, "column", item->at.column,
                                               "problem", buf_text(&problem), "fix",
@@ -158,6 +167,9 @@ int diags_check(const struct diags *d, struct err *err)
 char *diag_quote(struct str text)
 {
     struct buf b = {0};
+    AUTO_BUF struct buf shown = {0};
+    url_mask(text, &shown); /* before it is cut, and is no URL any more */
+    text = buf_view(&shown);
     buf_addc(&b, '\'');
     size_t at = 0;
     for (size_t n = 0; at < text.n && n < DIAG_QUOTE_MAX; n++)

@@ -44,15 +44,16 @@ void diags_drop(struct diags *d);
 /* Whether something is wrong with exactly this place already: for checks that build on others. */
 bool diags_at(const struct diags *d, struct span at);
 size_t diags_total(const struct diags *d); /* kept and dropped */
-/* All of them, sorted by position, with a closing count. Control characters are shown escaped;
- * nothing where there are none. */
+/* All of them, sorted by position, with a closing count. Control characters are shown escaped, and
+ * secrets in URLs are not; nothing where there are none. */
 void diags_print(const struct diags *d, bool color, struct buf *out);
 /* As JSON, for -o json: [{"file":…,"line":…,"column":…,"problem":…,"fix":…}]; line 0 and column 0
  * for the file as a whole, "fix" null where there is none. */
 void diags_json(const struct diags *d, struct buf *out);
 /* ERR_FILE "'PATH' has N errors" where there are any, else 0. */
 int diags_check(const struct diags *d, struct err *err) MUST_CHECK;
-/* The text in single quotes, cut with "…" where it is long, for a message. The caller frees. */
+/* The text in single quotes, without secrets in URLs and cut with "…" where it is long, for a
+ * message. The caller frees. */
 #define DIAG_QUOTE_MAX 60 /* characters */
 char *diag_quote(struct str text);
 

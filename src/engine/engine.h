@@ -14,7 +14,8 @@
 /* What is to be started. All of it is copied. */
 struct engine_program {
     uint64_t id;             /* the caller's; no two under way share one */
-    const char *const *argv; /* NULL-terminated; argv[0] is a path, or found in env's PATH */
+    const char *const *argv; /* NULL-terminated; argv[0] is a path, or found in env's PATH; or "",
+                              * where there is nothing to start: argv[1], if any, says why */
     const char *const *env;  /* "NAME=value", NULL-terminated: the whole environment, to which an
                               * engine adds what shows the program its GPUs and CPUs */
     const char *directory;   /* in which it starts */
@@ -74,6 +75,8 @@ struct engine_ops {
     /* How many more programs that ask for so much may be submitted now; submit() refuses the next
      * (ERR_LIMIT). */
     size_t (*room)(const struct engine *e, int cpus, int gpus);
+    /* Errors are the engine's or the caller's; what is wrong with the program itself is reported as
+     * its end, ENGINE_NOT_STARTED. */
     int (*submit)(struct engine *e, const struct engine_program *p, struct err *err) MUST_CHECK;
     /* Asks all processes of the program to end (SIGTERM), and ends them (SIGKILL) when `grace` has
      * passed. Reported by ended(), as ENGINE_STOPPED unless it ended by itself before. An unknown
@@ -81,7 +84,20 @@ struct engine_ops {
     void (*stop)(struct engine *e, uint64_t id, usec_t grace);
     /* Ends all that still runs, at once, and frees; no more events. NULL is legal. */
     void (*free)(struct engine *e);
+    /* NULL where programs do not outlive the process that submitted them, as with "local".
+     *
+     * Whether a program of this id, submitted by an earlier process over the same directory, is
+     * still under way, or has ended without this process knowing how. If so it is from now on as if
+     * this engine had taken it: started() and ended() report it, stop() ends it. An end may be one
+     * that the earlier process had been told of: it is told again. To be called before the first
+     * submit(), and within ENGINE_ADOPT_MAX of the engine's beginning: what nobody has adopted by
+     * then is ended, and no id of it may be submitted before. */
+    bool (*adopt)(struct engine *e, uint64_t id);
+    /* As free(), but what runs goes on, for a later process to adopt; NULL as above. */
+    void (*detach)(struct engine *e);
 };
+
+#define ENGINE_ADOPT_MAX (2 * USEC_PER_MIN)
 
 struct engine {
     const struct engine_ops *ops;
@@ -104,6 +120,18 @@ static inline void engine_free(struct engine *e)
 {
     if (e)
         e->ops->free(e);
+}
+
+static inline bool engine_adopt(struct engine *e, uint64_t id)
+{
+    return e->ops->adopt && e->ops->adopt(e, id);
+}
+static inline void engine_detach(struct engine *e)
+{
+    if (e && e->ops->detach)
+        e->ops->detach(e);
+    else
+        engine_free(e);
 }
 
 const char *engine_end_name(enum engine_end end); /* "exited", "time limit", … */
@@ -140,6 +168,38 @@ int engine_local_new(struct loop *loop, const struct engine_local_options *o,
  * entry, and any other that is damaged, is left out; a missing file is an empty one. */
 int engine_local_replay(const char *record, void (*ended)(void *, const struct engine_result *),
                         void *ctx, struct err *err) MUST_CHECK;
+
+/* ---- a cluster under Slurm ------------------------------------------------------------------ */
+
+struct engine_slurm_options {
+    const char *directory; /* made; absolute, and the same files on every host */
+    const char *wrapper; /* on every host: `WRAPPER trial SPEC INDEX` calls engine_slurm_trial() */
+    const char *ended_jobs; /* the file of JobCompType=jobcomp/filetxt, on this host; NULL: none */
+    const char *partition;  /* NULL: Slurm's own choice */
+    usec_t stop_grace;      /* where somebody else than stop() ends a program; 0: 10 s */
+    usec_t look_every;      /* between two looks at the queue; 0: 30 s, or 3 s without ended_jobs */
+    usec_t patience;        /* Slurm may be silent so long; 0: 10 min */
+};
+
+/* Programs as tasks of Slurm's job arrays, one array for what is submitted in one turn of the loop.
+ * Slurm gives each its CPUs and GPUs; the wrapper in the job holds the time and memory limits and
+ * bounds the output, as the local engine does, and shows the program the same variables. A program
+ * sees nothing of Slurm's own variables but CUDA_VISIBLE_DEVICES.
+ *
+ * `directory` and `console` of a program are paths on the host that it comes to. room() counts what
+ * waits in Slurm's queue too: a little more than the cluster has place for, so that it never
+ * starves, and no more, so that what is submitted is chosen late.
+ *
+ * A program that something other than its own doing ended is ENGINE_LOST: a dead host, a cancelled
+ * job, Slurm's own failure. Should it live nevertheless, it is ended within seconds of its host
+ * seeing the directory. One process at a time works on a directory. */
+int engine_slurm_new(struct loop *loop, const struct engine_slurm_options *o,
+                     const struct engine_events *events, struct engine **out,
+                     struct err *err) MUST_CHECK;
+/* The wrapper: runs the program `index` of the file `spec` to its end and records that. Returns the
+ * exit status by which the engine knows what became of it; *err says more where it is not 0. Call
+ * it before anything starts a thread. */
+int engine_slurm_trial(struct loop *loop, const char *spec, unsigned index, struct err *err);
 
 /* ---- the fake, for tests ------------------------------------------------------------------ */
 

@@ -9,6 +9,7 @@
 #include <fcntl.h>
 #include <inttypes.h>
 #include <signal.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -177,11 +178,25 @@ static void send_bytes(struct local *l, struct buf *bytes)
         sent(&m->req, rc);
 }
 
+/* NULL where the program can be sent as it is, which is then in *frame. */
+static const char *send_error(const struct engine_program *p, const struct strv *env,
+                              struct buf *frame)
+{
+    if (!p->argv[0])
+        return "its command is empty";
+    if (!*p->argv[0])
+        return p->argv[1] && *p->argv[1] ? p->argv[1] : "its command is empty";
+    wire_put_program(frame, p, (const char *const *)env->items);
+    return frame->overflowed ? "its arguments and its environment are longer than 8 MiB; large "
+                               "values can be read from the file $FLAMBE_PARAMS"
+                             : NULL;
+}
+
 static int local_submit(struct engine *e, const struct engine_program *p, struct err *err)
 {
     struct local *l = local_of(e);
     size_t at;
-    assert(p->argv[0] && p->cpus >= 0 && p->gpus >= 0);
+    assert(p->cpus >= 0 && p->gpus >= 0);
     if (l->gone)
         return err_set(err, ERR_UNREACHABLE, "the supervisor of the programs is gone");
     if (find(l, p->id, &at))
@@ -193,12 +208,12 @@ static int local_submit(struct engine *e, const struct engine_program *p, struct
     AUTO_STRV struct strv env = {0};
     AUTO_BUF struct buf frame = {.max = WIRE_FRAME_MAX};
     make_env(l, p, it->visible, &env);
-    wire_put_program(&frame, p, (const char *const *)env.items);
-    if (frame.overflowed) {
-        give_back(l, l->count - 1);
-        return err_set(err, ERR_LIMIT,
-                       "the program's arguments and environment are longer than %zu MiB",
-                       WIRE_FRAME_MAX >> 20);
+    const char *why = send_error(p, &env, &frame);
+    if (why) {
+        struct wire_refuse refuse = {.id = p->id};
+        snprintf(refuse.why, sizeof refuse.why, "%s", why);
+        buf_done(&frame);
+        wire_put(&frame, WIRE_REFUSE, &refuse, sizeof refuse);
     }
     send_bytes(l, &frame);
     return 0;

@@ -46,40 +46,42 @@ static uint64_t checksum(struct str s)
     return h;
 }
 
-/* Text without what would end a field or a line. */
-static void add_text(struct buf *line, const char *text)
+void record_put_text(struct buf *body, const char *text)
 {
-    buf_addc(line, '\t');
     for (; *text; text++)
-        buf_addc(line, (unsigned char)*text < ' ' || *text == 0x7f ? '?' : *text);
+        buf_addc(body, (unsigned char)*text < ' ' || *text == 0x7f ? '?' : *text);
 }
 
-static void write_line(const struct engine_result *r, struct buf *line)
+void record_put(const struct engine_result *r, struct buf *body)
 {
-    AUTO_BUF struct buf body = {.max = LINE_MAX_BYTES};
-    buf_addf(&body, "%" PRIu64 "\t%s\t%d\t%d", r->id, engine_end_name(r->end), r->exit_status,
+    buf_addf(body, "%" PRIu64 "\t%s\t%d\t%d", r->id, engine_end_name(r->end), r->exit_status,
              r->signal);
-    buf_addf(&body, "\t%" PRId64 "\t%" PRId64 "\t%" PRId64 "\t%" PRId64, r->started, r->ended,
+    buf_addf(body, "\t%" PRId64 "\t%" PRId64 "\t%" PRId64 "\t%" PRId64, r->started, r->ended,
              r->user_time, r->system_time);
-    buf_addf(&body, "\t%" PRIu64 "\t%" PRIu64, r->memory_peak, r->console_dropped);
-    add_text(&body, r->host);
-    add_text(&body, r->message);
-    buf_addf(line, "%016" PRIx64 "\t%s\n", checksum(buf_view(&body)), buf_text(&body));
+    buf_addf(body, "\t%" PRIu64 "\t%" PRIu64 "\t", r->memory_peak, r->console_dropped);
+    record_put_text(body, r->host);
+    buf_addc(body, '\t');
+    record_put_text(body, r->message);
 }
 
-int record_append(struct record *r, const struct engine_result *result)
+void record_seal(struct str body, struct buf *line)
+{
+    buf_addf(line, "%016" PRIx64 "\t%.*s\n", checksum(body), STR_FMT(body));
+}
+
+int record_append_line(struct record *r, struct str line)
 {
     if (r->fd < 0)
         return 0;
-    AUTO_BUF struct buf line = {.max = 2 * LINE_MAX_BYTES};
+    AUTO_BUF struct buf bytes = {.max = 4 * LINE_MAX_BYTES};
     if (r->torn)
-        buf_addc(&line, '\n');
-    write_line(result, &line);
+        buf_addc(&bytes, '\n');
+    buf_add_str(&bytes, line);
     ssize_t n;
     do
-        n = write(r->fd, line.data, line.len);
+        n = write(r->fd, bytes.data, bytes.len);
     while (n < 0 && errno == EINTR);
-    if (n == (ssize_t)line.len) {
+    if (n == (ssize_t)bytes.len) {
         r->torn = false;
         return 0;
     }
@@ -87,6 +89,14 @@ int record_append(struct record *r, const struct engine_result *result)
         errno = ENOSPC;
     r->torn = r->torn || n > 0;
     return -1;
+}
+
+int record_append(struct record *r, const struct engine_result *result)
+{
+    AUTO_BUF struct buf body = {.max = LINE_MAX_BYTES}, line = {.max = 2 * LINE_MAX_BYTES};
+    record_put(result, &body);
+    record_seal(buf_view(&body), &line);
+    return record_append_line(r, buf_view(&line));
 }
 
 /* ---- reading ------------------------------------------------------------------------------- */
@@ -124,13 +134,13 @@ static bool get_end(struct str *rest, enum engine_end *out)
     return false;
 }
 
-static void get_text(struct str *rest, char *out, size_t size)
+void record_get_text(struct str *rest, char *out, size_t size)
 {
     struct str field = str_cut(rest, '\t');
     snprintf(out, size, "%.*s", STR_FMT(field));
 }
 
-static bool parse_line(struct str line, struct engine_result *out)
+bool record_unseal(struct str line, struct str *body)
 {
     char want[17];
     if (line.n < 18 || line.p[16] != '\t')
@@ -139,6 +149,13 @@ static bool parse_line(struct str line, struct engine_result *out)
     snprintf(want, sizeof want, "%016" PRIx64, checksum(rest));
     if (memcmp(want, line.p, 16) != 0)
         return false;
+    *body = rest;
+    return true;
+}
+
+bool record_get(struct str body, struct engine_result *out)
+{
+    struct str rest = body;
     struct engine_result r = {0};
     int64_t status, signal_number;
     if (!get_u64(&rest, &r.id) || !get_end(&rest, &r.end) || !get_i64(&rest, -1, 255, &status) ||
@@ -149,8 +166,8 @@ static bool parse_line(struct str line, struct engine_result *out)
         return false;
     r.exit_status = (int)status;
     r.signal = (int)signal_number;
-    get_text(&rest, r.host, sizeof r.host);
-    get_text(&rest, r.message, sizeof r.message);
+    record_get_text(&rest, r.host, sizeof r.host);
+    record_get_text(&rest, r.message, sizeof r.message);
     *out = r;
     return true;
 }
@@ -164,7 +181,8 @@ static void replay_lines(FILE *f, void (*ended)(void *, const struct engine_resu
         bool at_end = str_ends(text, "\n");
         struct engine_result r;
         text.n -= at_end;
-        if (whole && parse_line(text, &r)) /* the checksum tells a cut one, not the line's end */
+        struct str body; /* the checksum tells a cut one, not the line's end */
+        if (whole && record_unseal(text, &body) && record_get(body, &r))
             ended(ctx, &r);
         whole = at_end;
     }

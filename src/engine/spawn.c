@@ -32,7 +32,7 @@ struct attempt {
     const struct engine_program *program;
     char *const *files; /* to be tried in turn; NULL-terminated */
     int out;
-    const struct rlimit *limit;
+    const struct spawn_limits *limits;
     pid_t parent;
     volatile enum step failed;
     volatile int sys;
@@ -71,7 +71,8 @@ NORETURN static void be_the_program(struct attempt *a)
 #endif
     for (size_t i = 0; i < spawn_ignored_count; i++)
         signal(spawn_ignored_signals[i], SIG_DFL);
-    if (setrlimit(RLIMIT_NOFILE, a->limit) == -1)
+    if (setrlimit(RLIMIT_NOFILE, &a->limits->files) == -1 ||
+        setrlimit(RLIMIT_CORE, &a->limits->core) == -1)
         fail(a, STEP_SESSION, errno);
     if (dup2(a->out, STDOUT_FILENO) == -1 || dup2(a->out, STDERR_FILENO) == -1)
         fail(a, STEP_SESSION, errno);
@@ -129,6 +130,11 @@ static int explain(const struct attempt *a, struct err *err)
     if (a->sys == ENOENT)
         return err_set(err, ERR_NOT_FOUND, "no such program: '%.120s'%s", name,
                        strchr(name, '/') ? "" : " is not in PATH");
+    if (a->sys == E2BIG)
+        return err_set(err, ERR_LIMIT,
+                       "cannot run '%.80s': its arguments or its environment are longer than this "
+                       "machine takes; large values can be read from the file $FLAMBE_PARAMS",
+                       name);
     if (a->sys == ENOEXEC)
         return err_set(
             err, ERR_IO,
@@ -138,14 +144,14 @@ static int explain(const struct attempt *a, struct err *err)
     return err_set_sys(err, a->sys, "cannot run '%.120s'", name);
 }
 
-pid_t spawn_program(const struct engine_program *p, int out, const struct rlimit *files,
+pid_t spawn_program(const struct engine_program *p, int out, const struct spawn_limits *limits,
                     struct err *err)
 {
     AUTO_STRV struct strv names = {0};
     find_files(p, &names);
     strv_take(&names, NULL); /* the end of the list */
     struct attempt a = {
-        .program = p, .files = names.items, .out = out, .limit = files, .parent = getpid()};
+        .program = p, .files = names.items, .out = out, .limits = limits, .parent = getpid()};
     sigset_t all, before;
     sigfillset(&all);
     sigprocmask(SIG_SETMASK, &all, &before);

@@ -3,6 +3,7 @@
 #include "engine/spawn_priv.h"
 #include "engine/supervisor_priv.h"
 #include "engine/wire_priv.h"
+#include "os/core.h"
 #include <ctype.h>
 #include <dirent.h>
 #include <errno.h>
@@ -90,12 +91,13 @@ static void arrange_fds(const struct supervisor_options *o)
 /* More programs than the usual 1024 descriptors allow may be under way. */
 static void raise_file_limit(struct supervisor *s)
 {
-    if (getrlimit(RLIMIT_NOFILE, &s->files) == -1)
+    if (getrlimit(RLIMIT_NOFILE, &s->limits.files) == -1)
         _exit(1);
-    struct rlimit more = {.rlim_cur = 4 * SUPERVISOR_TRIALS_MAX, .rlim_max = s->files.rlim_max};
+    struct rlimit more = {.rlim_cur = 4 * SUPERVISOR_TRIALS_MAX,
+                          .rlim_max = s->limits.files.rlim_max};
     if (more.rlim_max != RLIM_INFINITY && more.rlim_cur > more.rlim_max)
         more.rlim_cur = more.rlim_max;
-    if (s->files.rlim_cur != RLIM_INFINITY && more.rlim_cur > s->files.rlim_cur)
+    if (s->limits.files.rlim_cur != RLIM_INFINITY && more.rlim_cur > s->limits.files.rlim_cur)
         (void)setrlimit(RLIMIT_NOFILE, &more);
 }
 
@@ -133,6 +135,7 @@ static void become(struct supervisor *s, const struct supervisor_options *o)
     (void)prctl(PR_SET_NAME, "flambe-engine");
 #endif
     arrange_fds(o);
+    core_user_limit(&s->limits.core);
     raise_file_limit(s);
     catch_signals(s);
     tree_init(&s->tree);
@@ -144,6 +147,11 @@ static bool obey(struct supervisor *s, enum wire_type type, struct str payload)
 {
     struct engine_program p;
     struct wire_stop stop;
+    struct wire_refuse refuse;
+    if (type == WIRE_REFUSE && wire_get(payload, &refuse, sizeof refuse)) {
+        trials_refuse(s, refuse.id, refuse.why);
+        return true;
+    }
     if (type == WIRE_START && wire_program_parse(payload, &p)) {
         trials_start(s, &p);
         wire_program_done(&p);

@@ -17,6 +17,7 @@
 #include "engine/console_priv.h"
 #include "engine/engine.h"
 #include "engine/record_priv.h"
+#include "engine/spawn_priv.h"
 #include "engine/tree_priv.h"
 #include <poll.h>
 #include <sys/resource.h>
@@ -63,7 +64,7 @@ struct supervisor {
     struct pollfd *polls;
     size_t polls_cap;
     char token[SUPERVISOR_TOKEN_SIZE];
-    struct rlimit files; /* RLIMIT_NOFILE as the programs get it */
+    struct spawn_limits limits; /* as the programs get them */
     struct tree tree;
     usec_t measured; /* monotonic, the last look at the memory */
     usec_t measure_every;
@@ -84,6 +85,8 @@ NORETURN void supervisor_run(const struct supervisor_options *o);
 usec_t supervisor_now(void);
 /* Starts the program of a WIRE_START frame, or reports why not. */
 void trials_start(struct supervisor *s, const struct engine_program *p);
+/* Reports that it was not started, and why. */
+void trials_refuse(struct supervisor *s, uint64_t id, const char *why);
 void trials_stop(struct supervisor *s, uint64_t id, usec_t grace);
 /* Reads what the program has written so far. */
 void trials_read(struct trial *t);

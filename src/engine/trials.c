@@ -98,7 +98,7 @@ static int start(struct supervisor *s, const struct engine_program *p, struct tr
         return -1;
     if (console_open(&t->console, p->console, err) == -1)
         goto no_console;
-    t->pid = spawn_program(p, fds[1], &s->files, err);
+    t->pid = spawn_program(p, fds[1], &s->limits, err);
     if (t->pid < 0)
         goto no_process;
     close(fds[1]);
@@ -112,6 +112,16 @@ no_console:
     return -1;
 }
 
+void trials_refuse(struct supervisor *s, uint64_t id, const char *why)
+{
+    struct engine_result r = {.id = id,
+                              .end = ENGINE_NOT_STARTED,
+                              .exit_status = -1,
+                              .ended = clock_wall(clock_system())};
+    say(&r, "%s", why);
+    report(s, &r);
+}
+
 void trials_start(struct supervisor *s, const struct engine_program *p)
 {
     struct trial *t = mem_alloc(sizeof *t);
@@ -119,10 +129,7 @@ void trials_start(struct supervisor *s, const struct engine_program *p)
     t->result.id = t->id = p->id;
     t->result.exit_status = -1;
     if (start(s, p, t, &err) == -1) {
-        t->result.end = ENGINE_NOT_STARTED;
-        t->result.ended = clock_wall(clock_system());
-        say(&t->result, "%s", err.msg);
-        report(s, &t->result);
+        trials_refuse(s, p->id, err.msg);
         free(t);
         return;
     }

@@ -10,12 +10,19 @@
 
 enum wire_type {
     WIRE_START = 1, /* to the supervisor: a program, see wire_program_parse() */
+    WIRE_REFUSE,    /* to the supervisor: struct wire_refuse */
     WIRE_STOP,      /* to the supervisor: struct wire_stop */
     WIRE_STARTED,   /* to the driver: struct wire_started */
     WIRE_ENDED,     /* to the driver: struct engine_result */
 };
 
 #define WIRE_FRAME_MAX ((size_t)8 << 20) /* more than any kernel takes as arguments */
+
+/* A program that cannot be started, so that its end is recorded and reported as any other's. */
+struct wire_refuse {
+    uint64_t id;
+    char why[ENGINE_MESSAGE_MAX];
+};
 
 struct wire_stop {
     uint64_t id;

@@ -1,7 +1,7 @@
 /* See assignment.h. */
 #include "experiment/assignment.h"
+#include "base/json.h"
 #include "base/mem.h"
-#include "experiment/value.h"
 #include <stdlib.h>
 #include <string.h>
 
@@ -105,7 +105,7 @@ json_t *trial_choice_json(const struct choice_value *v)
     case YAML_INT:
         return json_integer(v->integer);
     case YAML_FLOAT:
-        return value_real(v->real);
+        return json_number(v->real);
     case YAML_STRING:
         return json_stringn(v->node->text, v->node->text_len);
     case YAML_LIST:

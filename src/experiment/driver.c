@@ -274,7 +274,9 @@ static bool has_news(void *ctx)
 
 static int wait_for_news(struct driver *d, const struct stage_run *s, struct err *err)
 {
-    usec_t now = driver_now(d), until = now + TICK_EVERY, wake = stage_wake(s);
+    usec_t now = driver_now(d), until = now + TICK_EVERY;
+    /* While there is no room, one that is due waits for an end, which is news. */
+    usec_t wake = room(d) > 0 ? stage_wake(s) : USEC_FOREVER;
     if (wake < until)
         until = wake > now ? wake : now + USEC_PER_MSEC;
     struct err why = {0};
@@ -376,7 +378,6 @@ static int run_all(struct driver *d, struct err *err)
         struct stage_run *s = &d->stages[i];
         if (stage_open(s, err) == -1)
             return -1;
-        driver_say(d, DRIVER_STAGE_BEGAN, s, NULL, false, NULL);
         if (run_stage(d, s, err) == -1)
             return err_wrap(err, "stage '%s'", s->stage->name);
         if (d->drain && (stage_left(s) || s->interrupted))
@@ -404,7 +405,7 @@ static int finish(struct driver *d, int rc, const struct err *why, struct err *e
     const char *state = run_state_name(rc == 0 ? RUN_FINISHED : over ? RUN_FAILED : RUN_STOPPED);
     AUTO_FREE char *ended = mem_printf("%lld", (long long)clock_wall(loop_clock(d->o.loop)));
     if (store_set(d->o.store, STORE_STATE, state, err) == -1 ||
-        store_set(d->o.store, "ended", ended, err) == -1)
+        store_set(d->o.store, STORE_ENDED, ended, err) == -1)
         return -1;
     if (rc == 0) {
         AUTO_FREE char *earlier = fs_join(d->o.directory, ".earlier");

@@ -30,6 +30,7 @@ struct driver_status {
     usec_t began;     /* this session, wall time */
     usec_t time_left; /* of all stages; -1: not known */
     bool draining;    /* running trials are waited for, no more are started */
+    const char *hint; /* what Ctrl-C does, where it does not drain; or NULL */
 };
 
 struct driver_event {

@@ -1,9 +1,10 @@
 /* What the files of the driver share.
  *
- *   driver.c        the loop: what has ended, what has been reported, what begins next
- *   driver_stage.c  a stage: its trials in order, and what a trial builds on
- *   driver_trial.c  a trial: its beginning and its end
- *   driver_watch.c  what running trials report, and who is told */
+ *   driver.c            the loop: what has ended, what has been reported, what begins next
+ *   driver_stage.c      a stage: its beginning and its end
+ *   driver_candidate.c  what a trial builds on, and which one is the next
+ *   driver_trial.c      a trial: its beginning and its end
+ *   driver_watch.c      what running trials report, and who is told */
 #ifndef FLAMBE_EXPERIMENT_DRIVER_PRIV_H
 #define FLAMBE_EXPERIMENT_DRIVER_PRIV_H
 
@@ -54,8 +55,10 @@ struct stage_run {
 
     int64_t planned; /* without those whose earlier trials failed */
     int64_t counts[TRIAL_STATE_COUNT];
-    int64_t taken; /* from the earlier run */
-    int64_t *kept; /* by rising number, where the stage is reduced and has ended */
+    int64_t taken;            /* from the earlier run */
+    bool begun;               /* a trial was, in this session, or was taken */
+    char *fingerprint, *note; /* of the stage's row, as an earlier session left it; or NULL */
+    int64_t *kept;            /* by rising number, where the stage is reduced and has ended */
     size_t kept_count;
     bool has_kept;
 
@@ -94,7 +97,6 @@ struct running {
     usec_t begun; /* monotonic */
     bool early;   /* is being stopped by a scheduler */
     bool whole;   /* because it has come to the scheduler's max_t: a success */
-    bool damaged;
     double clock; /* the last value of the scheduler's time_attr */
     bool has_clock;
     struct running *next;
@@ -143,9 +145,17 @@ void driver_warn(struct driver *d, const struct stage_run *s, const struct store
 /* ---- driver_stage.c ---------------------------------------------------------------------------
  */
 
-/* Makes what the stage enumerates, and settles what an earlier process left of it. */
+/* Makes what the stage enumerates, says that it begins, and settles what an earlier process left of
+ * it. */
 int stage_open(struct stage_run *s, struct err *err) MUST_CHECK;
 void stage_close(struct stage_run *s);
+/* All trials have ended: which of them later stages see. */
+int stage_end(struct stage_run *s, struct err *err) MUST_CHECK;
+int stage_put(struct stage_run *s, enum stage_state state, struct err *err) MUST_CHECK;
+
+/* ---- driver_candidate.c -----------------------------------------------------------------------
+ */
+
 enum stage_next { NEXT_TRIAL, NEXT_WAIT, NEXT_NONE };
 /* The next trial to begin. NEXT_WAIT: none now; a running trial or a pause has to end first. */
 int stage_next(struct stage_run *s, struct candidate *out, enum stage_next *next,
@@ -155,9 +165,9 @@ bool stage_left(const struct stage_run *s);
 /* When the first of those that wait may be tried again, or USEC_FOREVER. */
 usec_t stage_wake(const struct stage_run *s);
 void candidate_done(struct candidate *c, size_t stages);
-/* All trials have ended: which of them later stages see. */
-int stage_end(struct stage_run *s, struct err *err) MUST_CHECK;
-int stage_put(struct stage_run *s, enum stage_state state, struct err *err) MUST_CHECK;
+/* Whether all that the variant builds on has a result. */
+int candidate_check(const struct stage_run *s, size_t index, bool *valid,
+                    struct err *err) MUST_CHECK;
 /* Whether the trial of that number is among those that later stages see. */
 bool stage_keeps(const struct stage_run *s, const struct store_trial *t);
 
@@ -185,6 +195,8 @@ char *trial_directory(const struct driver *d, const struct stage_run *s, const c
 int watch_poll(struct driver *d, struct running *r, bool final, struct err *err) MUST_CHECK;
 /* Makes the stage's search and scheduler, and tells them what is in the store. */
 int watch_open(struct stage_run *s, struct err *err) MUST_CHECK;
+/* Tells the scheduler what a trial that was taken from the earlier run had reported. */
+int watch_taken(struct stage_run *s, const struct store_trial *t, struct err *err) MUST_CHECK;
 /* Fills has_objective and objective from the store; *metrics: each tag's last value. */
 int watch_objective(struct stage_run *s, struct store_trial *t, json_t **metrics,
                     struct err *err) MUST_CHECK;

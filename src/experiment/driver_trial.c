@@ -64,6 +64,9 @@ static struct running *add_running(struct stage_run *s, struct store_trial *t)
     r->directory = trial_directory(d, s, r->t.name);
     r->reader = metrics_reader_new(r->directory, TRIAL_EVENTS_FILE,
                                    s->stage->metrics ? s->stage->metrics : METRICS_FILE);
+    metrics_reader_keep(r->reader, s->stage->objective.metric);
+    metrics_reader_keep(r->reader, s->stage->scheduler.time_attr);
+    metrics_reader_keep(r->reader, s->watched);
     r->begun = driver_now(d);
     r->next = d->running;
     d->running = r;
@@ -91,6 +94,17 @@ static void note_best(struct stage_run *s, const struct store_trial *t)
     s->best_number = t->number;
     free(s->best_name);
     s->best_name = mem_dup(t->name);
+}
+
+static int tell_search(struct stage_run *s, const struct store_trial *t, struct err *err)
+{
+    struct search *search = s->search;
+    if (!search || t->state == TRIAL_PENDING)
+        return 0;
+    enum search_state state = t->state == TRIAL_SUCCESS   ? SEARCH_COMPLETE
+                              : t->state == TRIAL_STOPPED ? SEARCH_PRUNED
+                                                          : SEARCH_FAILED;
+    return search->ops->tell(search, (size_t)t->number, state, t->has_objective, t->objective, err);
 }
 
 /* ---- taken from the earlier run ---------------------------------------------------------------
@@ -132,8 +146,11 @@ static int adopt(struct stage_run *s, struct candidate *c, const struct store_re
     s->counts[t.state]++;
     s->taken++;
     note_best(s, &t);
+    int rc = watch_taken(s, &t, err);
+    if (rc == 0)
+        rc = tell_search(s, &t, err);
     store_trial_done(&t);
-    return 0;
+    return rc;
 }
 
 /* *taken: the earlier run's trial stands for it. */
@@ -286,6 +303,7 @@ int trial_begin(struct stage_run *s, struct candidate *c, struct err *err)
     char *fingerprint = make_fingerprint(&b, err);
     if (!fingerprint)
         return -1;
+    s->begun = true;
     char *params = json_dumps(c->params, JSON_COMPACT);
     bool taken;
     if (take_earlier(s, c, fingerprint, params, &taken, err) == -1 || taken) {
@@ -405,18 +423,6 @@ static void note_result(struct running *r)
     note_best(s, t);
 }
 
-static int tell_search(struct running *r, struct err *err)
-{
-    const struct store_trial *t = &r->t;
-    struct search *search = r->stage->search;
-    if (!search || t->state == TRIAL_PENDING)
-        return 0;
-    enum search_state state = t->state == TRIAL_SUCCESS   ? SEARCH_COMPLETE
-                              : t->state == TRIAL_STOPPED ? SEARCH_PRUNED
-                                                          : SEARCH_FAILED;
-    return search->ops->tell(search, (size_t)t->number, state, t->has_objective, t->objective, err);
-}
-
 static int keep_end(struct running *r, struct err *err)
 {
     struct store_trial *t = &r->t;
@@ -485,7 +491,7 @@ static int end(struct driver *d, struct running *r, const struct engine_result *
                  ? 0
                  : write_end(r, metrics, err);
     json_decref(metrics);
-    if (rc == -1 || keep_end(r, err) == -1 || tell_search(r, err) == -1)
+    if (rc == -1 || keep_end(r, err) == -1 || tell_search(s, &r->t, err) == -1)
         return -1;
     s->counts[TRIAL_RUNNING]--;
     if (r->t.state != TRIAL_PENDING)

@@ -11,6 +11,7 @@
 #include <string.h>
 
 #define EVENTS_BLOCK ((size_t)1 << 20) /* bytes written at once */
+#define CLOCK_MAX 1e18                 /* of a scheduler's time_attr */
 
 struct watch {
     struct driver *d;
@@ -59,23 +60,16 @@ static void on_point(void *ctx, struct str tag, int64_t step, usec_t wall, doubl
 {
     struct watch *w = ctx;
     struct stage_run *s = w->r->stage;
-    struct err why = {0};
     if (w->failed)
         return;
-    if (store_add_point(w->d->o.store, w->r->t.id, tag, step, wall, value, &why) == -1) {
-        if (why.code == ERR_LIMIT && !w->r->damaged) {
-            w->r->damaged = true;
-            w->r->t.warning = mem_dup(why.msg);
-        } else if (why.code != ERR_LIMIT) {
-            w->failed = true;
-            err_copy(w->err, &why);
-        }
+    if (store_add_point(w->d->o.store, w->r->t.id, tag, step, wall, value, w->err) == -1) {
+        w->failed = true;
         return;
     }
     w->d->unsynced = true;
     if (s->stage->scheduler.time_attr && str_is(tag, s->stage->scheduler.time_attr)) {
         w->r->clock = value;
-        w->r->has_clock = !isnan(value) && fabs(value) < 1e18;
+        w->r->has_clock = !isnan(value) && fabs(value) < CLOCK_MAX;
     }
     if (s->asha && s->watched && str_is(tag, s->watched))
         judge(w, step, value);
@@ -169,6 +163,7 @@ struct past {
     size_t count, cap;
     struct search_point *points;
     size_t point_count, point_cap;
+    size_t clock;   /* how many of the points have passed */
     int64_t number; /* whose points are read */
 };
 
@@ -192,14 +187,6 @@ static bool note_past(void *ctx, const struct store_trial *t)
     return true;
 }
 
-static bool note_asha_point(void *ctx, int64_t step, usec_t wall, double value)
-{
-    (void)wall;
-    struct past *p = ctx;
-    asha_restore(p->s->asha, (size_t)p->number, step, value);
-    return true;
-}
-
 static bool note_point(void *ctx, int64_t step, usec_t wall, double value)
 {
     (void)wall;
@@ -207,6 +194,34 @@ static bool note_point(void *ctx, int64_t step, usec_t wall, double value)
     MEM_PUSH_ROOM(p->points, p->point_count, p->point_cap);
     p->points[p->point_count++] = (struct search_point){step, value};
     return true;
+}
+
+static bool note_asha_point(void *ctx, int64_t step, usec_t wall, double value)
+{
+    (void)wall;
+    struct past *p = ctx;
+    int64_t at = step;
+    if (p->s->stage->scheduler.time_attr) { /* the points are the clock's */
+        while (p->clock < p->point_count && p->points[p->clock].step <= step)
+            p->clock++;
+        double clock = p->clock ? p->points[p->clock - 1].value : NAN;
+        if (isnan(clock) || fabs(clock) >= CLOCK_MAX)
+            return true;
+        at = (int64_t)clock;
+    }
+    asha_restore(p->s->asha, (size_t)p->number, at, value);
+    return true;
+}
+
+/* What the trial reported, as judge() would have had it. */
+static int restore_asha(struct past *p, int64_t id, struct err *err)
+{
+    struct stage_run *s = p->s;
+    const char *clock = s->stage->scheduler.time_attr;
+    p->point_count = p->clock = 0;
+    if (clock && store_each_point(s->d->o.store, id, clock, note_point, p, err) == -1)
+        return -1;
+    return store_each_point(s->d->o.store, id, s->watched, note_asha_point, p, err);
 }
 
 static int restore_search(struct past *p, const struct store_trial *t, struct err *err)
@@ -245,14 +260,21 @@ static int restore(struct stage_run *s, struct err *err)
     for (size_t i = 0; rc == 0 && i < p.count; i++) {
         p.number = p.items[i].number;
         if (s->asha && has_result(&p.items[i]))
-            rc = store_each_point(s->d->o.store, p.items[i].id, s->watched, note_asha_point, &p,
-                                  err);
+            rc = restore_asha(&p, p.items[i].id, err);
         if (rc == 0 && s->search)
             rc = restore_search(&p, &p.items[i], err);
     }
     for (size_t i = 0; i < p.count; i++)
         free(p.items[i].draw);
     free(p.items);
+    free(p.points);
+    return rc;
+}
+
+int watch_taken(struct stage_run *s, const struct store_trial *t, struct err *err)
+{
+    struct past p = {.s = s, .number = t->number};
+    int rc = s->asha ? restore_asha(&p, t->id, err) : 0;
     free(p.points);
     return rc;
 }

@@ -1,6 +1,7 @@
 /* See eventfile.h. Messages are built from the inside out; a field that has its default value is
  * left out, as protocol buffers do. Fields are those of tensorflow/core/util/event.proto and of
  * tensorboard/plugins/hparams/plugin_data.proto and api.proto. */
+#include "base/json.h"
 #include "experiment/crc32c.h"
 #include "experiment/eventfile.h"
 #include "experiment/protowire.h"
@@ -9,7 +10,6 @@
 #include <string.h>
 
 #define FILE_VERSION "brain.Event:2"
-#define TEXT_DIGITS 15 /* of a number that is written as text: all that a decimal keeps */
 
 /* Of api.proto. */
 enum data_type { TYPE_UNSET = 0, TYPE_STRING = 1, TYPE_BOOL = 2, TYPE_FLOAT64 = 3 };
@@ -118,12 +118,6 @@ static enum data_type type_of_domain(const json_t *domain)
     return type;
 }
 
-static int append(const char *p, size_t n, void *out)
-{
-    buf_add(out, p, n);
-    return 0;
-}
-
 /* A google.protobuf.Value. */
 static void put_value(const json_t *value, enum data_type type, struct buf *out)
 {
@@ -143,8 +137,7 @@ static void put_value(const json_t *value, enum data_type type, struct buf *out)
         return;
     }
     AUTO_BUF struct buf text = {0};
-    json_dump_callback(value, append, &text,
-                       JSON_ENCODE_ANY | JSON_COMPACT | JSON_REAL_PRECISION(TEXT_DIGITS));
+    json_write(value, false, &text);
     wire_put_bytes(out, 3, buf_view(&text));
 }
 

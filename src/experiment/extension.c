@@ -1,8 +1,10 @@
 /* See extension.h. No shell is between us and pip; words that pip or git would take for an option
  * are refused. */
 #include "experiment/extension.h"
+#include "base/digest.h"
 #include "base/json.h"
 #include "base/mem.h"
+#include "base/url.h"
 #include "experiment/child_env.h"
 #include "os/fs.h"
 #include "os/proc.h"
@@ -10,11 +12,12 @@
 #include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
 #define RECORD_MAX ((size_t)1 << 20)
 #define IMPORT_TIMEOUT (30 * USEC_PER_SEC)
+#define REASON_MAX ((size_t)500)
+#define GIT_CONFIG_MAX 1000 /* settings in the environment already */
 
 void extensions_done(struct extensions *x)
 {
@@ -27,18 +30,12 @@ void extensions_done(struct extensions *x)
 /* ---- paths ------------------------------------------------------------------------------------
  */
 
-static bool is_directory(const char *path)
-{
-    struct stat st;
-    return stat(path, &st) == 0 && S_ISDIR(st.st_mode);
-}
-
 /* Whether `import MODULE` finds something in this directory. */
 static bool has_module(const char *directory, const char *module)
 {
     AUTO_FREE char *package = fs_join(directory, module);
     AUTO_FREE char *file = mem_printf("%s.py", package);
-    return is_directory(package) || fs_exists(file);
+    return fs_is_directory(package) || fs_exists(file);
 }
 
 /* The directory to be in PYTHONPATH for this extension; the caller frees. NULL: there is none. */
@@ -51,9 +48,9 @@ static char *python_path_of(const char *path, const char *module)
         return TAKE(source);
     const char *slash = strrchr(path, '/');
     struct str base = str_of(slash + 1);
-    if (!is_directory(path) && str_ends(base, ".py"))
+    if (!fs_is_directory(path) && str_ends(base, ".py"))
         base.n -= 3;
-    else if (!is_directory(path))
+    else if (!fs_is_directory(path))
         return NULL;
     return str_is(base, module) ? mem_printf("%.*s", slash == path ? 1 : (int)(slash - path), path)
                                 : NULL;
@@ -110,7 +107,8 @@ static char *pip_word(const struct extension *x)
 struct work {
     struct loop *loop;
     char *directory, *venv, *log, *record;
-    struct strv words, modules; /* of packages and git URLs, one each */
+    struct strv words, shown; /* of packages and git URLs: for pip, and without secrets */
+    struct strv modules;      /* one each */
 };
 
 static void work_done(struct work *w)
@@ -120,6 +118,7 @@ static void work_done(struct work *w)
     free(w->log);
     free(w->record);
     strv_done(&w->words);
+    strv_done(&w->shown);
     strv_done(&w->modules);
 }
 
@@ -136,7 +135,7 @@ static bool is_recorded(const struct work *w)
         return false;
     for (size_t i = 0; i < w->words.count; i++) {
         const char *word = json_string_value(json_array_get(list, i));
-        if (!word || strcmp(word, w->words.items[i]) != 0)
+        if (!word || strcmp(word, w->shown.items[i]) != 0)
             return false;
     }
     return true;
@@ -147,28 +146,33 @@ static int write_record(const struct work *w, struct err *err)
     AUTO_BUF struct buf text = {0};
     json_auto_t *list = json_array();
     for (size_t i = 0; i < w->words.count; i++)
-        json_array_append_new(list, json_string(w->words.items[i]));
+        json_array_append_new(list, json_string(w->shown.items[i]));
     json_auto_t *record = json_pack("{s:O}", "installed", list);
     json_write(record, true, &text);
     return fs_write_atomic(w->record, 0666, buf_view(&text), err);
 }
 
-static void add_to_log(const struct work *w, const char *const *argv, const struct proc_result *r)
+/* A program that is run for an extension. */
+struct command {
+    const char *const *argv;
+    const char *title;          /* for the log */
+    const char *word;           /* whose secrets it might say; or NULL */
+    struct str input;           /* on its standard input */
+    const char *const *changes; /* of its environment, NULL-terminated */
+    usec_t timeout;
+};
+
+static void add_to_log(const struct work *w, const struct command *c, const struct proc_result *r)
 {
     AUTO_BUF struct buf text = {0};
-    buf_adds(&text, "$");
-    for (size_t i = 0; argv[i]; i++)
-        buf_addf(&text, " %s", argv[i]);
-    buf_addc(&text, '\n');
-    buf_add_str(&text, buf_view(&r->out));
-    buf_add_str(&text, buf_view(&r->err_out));
-    int fd = open(w->log, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC | O_NOFOLLOW, 0666);
+    struct str word = str_of(c->word);
+    buf_addf(&text, "$ %s\n", c->title);
+    url_mask_of(word, buf_view(&r->out), &text);
+    url_mask_of(word, buf_view(&r->err_out), &text);
+    int fd = open(w->log, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC | O_NOFOLLOW, 0600);
     if (fd < 0)
         return; /* the error itself is told anyway */
-    struct str rest = buf_view(&text);
-    ssize_t n;
-    while (rest.n && (n = write(fd, rest.p, rest.n)) > 0)
-        rest = (struct str){rest.p + n, rest.n - (size_t)n};
+    (void)!fs_write_all(fd, buf_view(&text));
     close(fd);
 }
 
@@ -187,25 +191,126 @@ static struct str reason(const struct proc_result *r)
     return error.n ? error : last;
 }
 
-static int run(const struct work *w, const char *const *argv, usec_t timeout, struct err *err)
+static int run(const struct work *w, const struct command *c, struct err *err)
 {
-    static const char *const changes[] = {"PIP_NO_INPUT=1", "PIP_DISABLE_PIP_VERSION_CHECK=1",
-                                          "GIT_TERMINAL_PROMPT=0", NULL};
     AUTO_STRV struct strv env = {0};
     struct proc_result r;
-    child_env_make(changes, &env);
-    if (proc_run(w->loop, argv, (const char *const *)env.items, STR(""), timeout, &r, err) == -1)
+    child_env_make(c->changes, &env);
+    if (proc_run(w->loop, c->argv, (const char *const *)env.items, c->input, c->timeout, &r, err) ==
+        -1)
         return -1;
     int rc = 0;
-    add_to_log(w, argv, &r);
+    add_to_log(w, c, &r);
     if (r.exit_status != 0) {
-        struct str why = reason(&r);
-        if (why.n > 500)
-            why.n = 500;
-        rc = err_set(err, ERR_REMOTE, "%.*s; all that was said is in '%s'", STR_FMT(why), w->log);
+        AUTO_BUF struct buf why = {0};
+        url_mask_of(str_of(c->word), reason(&r), &why);
+        struct str text = buf_view(&why);
+        if (text.n > REASON_MAX)
+            text.n = REASON_MAX;
+        rc = err_set(err, ERR_REMOTE, "%.*s; all that was said is in '%s'", STR_FMT(text), w->log);
     }
     proc_result_done(&r);
     return rc;
+}
+
+/* ---- secrets ----------------------------------------------------------------------------------
+ */
+
+/* "%40" is "@". */
+static void unescape(struct str s, struct buf *out)
+{
+    for (size_t i = 0; i < s.n; i++) {
+        char hex[3] = {0}, *end;
+        if (s.p[i] == '%' && i + 2 < s.n)
+            memcpy(hex, s.p + i + 1, 2);
+        long byte = hex[0] ? strtol(hex, &end, 16) : 0;
+        if (hex[0] && end == hex + 2) {
+            buf_addc(out, (char)byte);
+            i += 2;
+        } else {
+            buf_addc(out, s.p[i]);
+        }
+    }
+}
+
+/* What stands in front of the host of a word for git over http: from *start up to and with the '@'.
+ */
+static bool git_userinfo(const char *word, const char **url, size_t *start, size_t *end)
+{
+    *url = strstr(word, "git+http");
+    const char *host = *url ? strstr(*url, "://") : NULL;
+    if (!host)
+        return false;
+    host += 3;
+    size_t n = strcspn(host, "/?#"), at = n;
+    while (at > 0 && host[at - 1] != '@')
+        at--;
+    *start = (size_t)(host - word);
+    *end = *start + at;
+    return at > 0;
+}
+
+/* Git would hand a URL with its password to helpers as an argument: it gets the URL without, and
+ * the header that it would make of it by its environment (git-config(1), GIT_CONFIG_COUNT). */
+static char *without_password(const char *word, struct strv *changes)
+{
+    const char *url;
+    size_t start, end;
+    if (!git_userinfo(word, &url, &start, &end))
+        return mem_dup(word);
+    AUTO_BUF struct buf plain = {0}, header = {0};
+    unescape((struct str){word + start, end - start - 1}, &plain);
+    if (!memchr(word + start, ':', end - start))
+        buf_addc(&plain, ':');
+    const char *had = getenv("GIT_CONFIG_COUNT");
+    int64_t n = 0;
+    if (!had || !str_to_i64(str_of(had), 0, GIT_CONFIG_MAX, &n))
+        n = 0;
+    int host = (int)strcspn(word + end, "/?#"), scheme = (int)(word + start - url - 4);
+    digest_base64(buf_view(&plain), &header);
+    strv_take(changes, mem_printf("GIT_CONFIG_COUNT=%d", (int)n + 1));
+    strv_take(changes, mem_printf("GIT_CONFIG_KEY_%d=http.%.*s%.*s/.extraHeader", (int)n, scheme,
+                                  url + 4, host, word + end));
+    strv_take(changes,
+              mem_printf("GIT_CONFIG_VALUE_%d=Authorization: Basic %s", (int)n, buf_text(&header)));
+    buf_wipe(&plain);
+    buf_wipe(&header);
+    return mem_printf("%.*s%s", (int)start, word, word + end);
+}
+
+/* ---- installing -------------------------------------------------------------------------------
+ */
+
+static const char *const quiet[] = {"PIP_NO_INPUT=1", "PIP_DISABLE_PIP_VERSION_CHECK=1",
+                                    "GIT_TERMINAL_PROMPT=0"};
+
+static int install(const struct work *w, const char *python, size_t i, struct err *err)
+{
+    /* The word comes by standard input: everybody can read a command line. */
+    static const char by_input[] =
+        "import runpy, sys\n"
+        "sys.argv = ['pip', 'install', '--', sys.stdin.readline().rstrip('\\n')]\n"
+        "runpy.run_module('pip', run_name='__main__', alter_sys=True)\n";
+    const char *word = w->words.items[i], *shown = w->shown.items[i];
+    AUTO_STRV struct strv changes = {0};
+    for (size_t k = 0; k < COUNT_OF(quiet); k++)
+        strv_add(&changes, quiet[k]);
+    bool secret = strcmp(word, shown) != 0;
+    AUTO_FREE char *given = secret ? without_password(word, &changes) : mem_dup(word);
+    strv_take(&changes, NULL);
+    AUTO_FREE char *title = mem_printf("%s -m pip install -- %s", python, shown);
+    AUTO_FREE char *line = mem_printf("%s\n", given);
+    const char *plain[] = {python, "-m", "pip", "install", "--", word, NULL};
+    const char *hidden[] = {python, "-c", by_input, NULL};
+    struct command c = {.argv = secret ? hidden : plain,
+                        .title = title,
+                        .word = word,
+                        .input = secret ? str_of(line) : STR(""),
+                        .changes = (const char *const *)changes.items,
+                        .timeout = EXTENSIONS_PIP_TIMEOUT};
+    if (run(w, &c, err) == -1)
+        return err_wrap(err, "cannot install '%.200s'", shown);
+    return 0;
 }
 
 static int install_all(const struct work *w, void (*installing)(void *ctx, const char *what),
@@ -215,16 +320,21 @@ static int install_all(const struct work *w, void (*installing)(void *ctx, const
     if (fs_mkdirs(w->directory, 0777, err) == -1 || fs_remove_tree(w->record, err) == -1 ||
         fs_remove_tree(w->venv, err) == -1 || fs_remove_tree(w->log, err) == -1)
         return -1;
+    AUTO_FREE char *title = mem_printf("python3 -m venv --system-site-packages %s", w->venv);
     const char *make[] = {"python3", "-m", "venv", "--system-site-packages", w->venv, NULL};
-    if (run(w, make, EXTENSIONS_VENV_TIMEOUT, err) == -1)
+    const char *changes[] = {quiet[0], quiet[1], quiet[2], NULL};
+    struct command c = {.argv = make,
+                        .title = title,
+                        .input = STR(""),
+                        .changes = changes,
+                        .timeout = EXTENSIONS_VENV_TIMEOUT};
+    if (run(w, &c, err) == -1)
         return err_wrap(err, "cannot make a virtual environment");
     for (size_t i = 0; i < w->words.count; i++) {
-        const char *word = w->words.items[i];
-        const char *pip[] = {python, "-m", "pip", "install", "--", word, NULL};
         if (installing)
-            installing(ctx, word);
-        if (run(w, pip, EXTENSIONS_PIP_TIMEOUT, err) == -1)
-            return err_wrap(err, "cannot install '%.200s'", word);
+            installing(ctx, w->shown.items[i]);
+        if (install(w, python, i, err) == -1)
+            return -1;
     }
     return write_record(w, err);
 }
@@ -258,12 +368,12 @@ static int find_missing(const struct work *w, const struct extensions *x, char *
     return rc;
 }
 
-static int prepare_installed(const struct work *w, const struct experiment *e, bool install,
+static int prepare_installed(const struct work *w, const struct experiment *e, bool may_install,
                              void (*installing)(void *ctx, const char *what), void *ctx,
                              struct extensions *out, struct err *err)
 {
     bool there = is_recorded(w);
-    if (install && !there) {
+    if (may_install && !there) {
         if (install_all(w, installing, ctx, err) == -1)
             return -1;
         there = true;
@@ -287,9 +397,10 @@ static int prepare_installed(const struct work *w, const struct experiment *e, b
 
 static int check_words(const struct extension *x, struct err *err)
 {
+    AUTO_FREE char *shown = url_masked(x->source);
     if (x->source[0] == '-')
         return err_set(err, ERR_FILE, "the extension '%s' is an option, not a package: '%s'",
-                       x->module, x->source);
+                       x->module, shown);
     for (const char *p = x->source; *p; p++)
         if ((unsigned char)*p < ' ' || *p == 0x7f)
             return err_set(err, ERR_FILE, "the extension '%s' has a control character in its text",
@@ -310,7 +421,9 @@ static int prepare(struct work *w, const struct experiment *e, bool install,
                 return -1;
             continue;
         }
-        strv_take(&w->words, pip_word(x));
+        char *word = pip_word(x);
+        strv_take(&w->words, word);
+        strv_take(&w->shown, url_masked(word));
         strv_add(&w->modules, x->module);
     }
     return w->words.count ? prepare_installed(w, e, install, installing, ctx, out, err) : 0;

@@ -3,8 +3,10 @@
 #include "base/digest.h"
 #include "base/json.h"
 #include "base/mem.h"
+#include "base/url.h"
 #include "os/fs.h"
 #include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -96,9 +98,10 @@ static int write_record(const struct place *p, const char *url, const struct fet
                         struct err *err)
 {
     AUTO_BUF struct buf text = {0};
-    json_auto_t *record = json_pack("{s:s, s:s?, s:I, s:s, s:b}", "url", url, "etag",
-                                    f ? f->etag : NULL, "size", f ? (json_int_t)f->size : 0, "file",
-                                    strrchr(p->file, '/') + 1, "whole", f != NULL);
+    json_auto_t *record =
+        json_pack("{s:o, s:o, s:I, s:o, s:b}", "url", json_lossy(url), "etag",
+                  json_lossy(f ? f->etag : NULL), "size", f ? (json_int_t)f->size : 0, "file",
+                  json_lossy(strrchr(p->file, '/') + 1), "whole", f != NULL);
     json_write(record, true, &text);
     return fs_write_atomic(p->record, 0666, buf_view(&text), err);
 }
@@ -132,23 +135,34 @@ static int clear_other(const struct place *p, const char *url, struct err *err)
     return fs_remove_tree(p->record, err);
 }
 
+/* What the net says, without the URL's secrets. */
+static int tell(struct err *why, const char *url, struct err *err)
+{
+    AUTO_BUF struct buf clean = {0};
+    url_mask_of(str_of(url), str_of(why->msg), &clean);
+    snprintf(why->msg, sizeof why->msg, "%s", buf_text(&clean));
+    return err_copy(err, why);
+}
+
 static int fetch_one(const struct resource *r, const char *directory, const struct fetcher *fetcher,
                      const struct fetch_watch *watch, struct strv *paths, struct err *err)
 {
     CLEANUP(place_done) struct place p = {0};
     struct fetched f = {0};
     struct watching w = {watch, r};
+    AUTO_FREE char *url = url_masked(r->location);
     find_place(directory, r, &p);
-    if (!is_there(&p, r->location)) {
-        if (clear_other(&p, r->location, err) == -1 || fs_mkdirs(p.directory, 0777, err) == -1 ||
-            write_record(&p, r->location, NULL, err) == -1)
+    if (!is_there(&p, url)) {
+        if (clear_other(&p, url, err) == -1 || fs_mkdirs(p.directory, 0777, err) == -1 ||
+            write_record(&p, url, NULL, err) == -1)
             return -1;
         if (watch && watch->begin)
             watch->begin(watch->ctx, r);
+        struct err why = {0};
         if (fetcher->fetch(fetcher->ctx, r->location, p.file,
-                           watch && watch->progress ? on_progress : NULL, &w, &f, err) == -1)
-            return -1;
-        int rc = write_record(&p, r->location, &f, err);
+                           watch && watch->progress ? on_progress : NULL, &w, &f, &why) == -1)
+            return tell(&why, r->location, err);
+        int rc = write_record(&p, url, &f, err);
         free(f.etag);
         if (rc == -1)
             return -1;

@@ -3,7 +3,8 @@
  *   DIRECTORY/resources/NAME/FILE   what was fetched: a file, or a directory
  *   DIRECTORY/resources/NAME.json   {"url", "etag", "size", "file", "whole"}
  *
- * A run that finds it whole, and of the same URL, takes what is there. Half of it is gone on with;
+ * "url" is without passwords and tokens (base/url.h): another one is the same URL. A run that finds
+ * it whole, and of the same URL, takes what is there. Half of it is gone on with;
  * what is another URL's is removed. */
 #ifndef FLAMBE_EXPERIMENT_FETCH_H
 #define FLAMBE_EXPERIMENT_FETCH_H
@@ -41,8 +42,8 @@ struct fetch_watch {
 
 /* Adds to `paths` the absolute path of each of e->resources, in their order, as of this machine;
  * of a `!cluster` one, which is looked at nowhere here, as of the hosts. `watch` may be NULL.
- * The errors are the fetcher's, wrapped with the resource's name; ERR_NOT_FOUND for a local one
- * that is gone. */
+ * The errors are the fetcher's, without the URL's
+ * secrets, wrapped with the resource's name; ERR_NOT_FOUND for a local one that is gone. */
 int resources_fetch(const struct experiment *e, const char *directory,
                     const struct fetcher *fetcher, const struct fetch_watch *watch,
                     struct strv *paths, struct err *err) MUST_CHECK;

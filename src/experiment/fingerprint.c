@@ -3,7 +3,10 @@
 #include "base/digest.h"
 #include "base/json.h"
 #include "base/mem.h"
+#include "base/url.h"
+#include "experiment/file_mark.h"
 #include "os/fs.h"
+#include <ctype.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -43,16 +46,28 @@ void fingerprints_free(struct fingerprints *f)
 /* ---- files ------------------------------------------------------------------------------------
  */
 
-/* NULL where it is no regular file. */
-static char *digest_file(const char *path)
+/* "/", "." and "-" are more likely separators than inputs. */
+static bool names_directory(const char *name)
+{
+    while (*name && !isalnum((unsigned char)*name) && (unsigned char)*name < 0x80)
+        name++;
+    return *name;
+}
+
+/* NULL where it is neither a regular file nor a directory. */
+static char *digest_file(const char *name, const char *path)
 {
     struct stat st;
-    if (stat(path, &st) == -1 || !S_ISREG(st.st_mode))
+    struct buf mark = {0};
+    if (stat(path, &st) == -1 ||
+        (!S_ISREG(st.st_mode) && !(S_ISDIR(st.st_mode) && names_directory(name))))
         return NULL;
     AUTO_BUF struct buf bytes = {.max = FINGERPRINT_FILE_MAX};
-    if ((uint64_t)st.st_size > FINGERPRINT_FILE_MAX ||
-        fs_read(path, FINGERPRINT_FILE_MAX, &bytes, NULL) == -1)
-        return mem_printf("size %lld, time %lld", (long long)st.st_size, (long long)st.st_mtime);
+    if (S_ISDIR(st.st_mode) || (uint64_t)st.st_size > FINGERPRINT_FILE_MAX ||
+        fs_read(path, FINGERPRINT_FILE_MAX, &bytes, NULL) == -1) {
+        file_mark(path, &st, FILE_MARK_ENTRIES_MAX, &mark);
+        return buf_take(&mark);
+    }
     char hex[SHA256_HEX_SIZE];
     digest_sha256_hex(buf_view(&bytes), hex);
     return mem_dup(hex);
@@ -64,7 +79,7 @@ static const char *file_digest(struct fingerprints *f, const char *name)
     const char *known = strtab_get(f->files, str_of(name));
     if (!known) {
         AUTO_FREE char *path = name[0] == '/' ? mem_dup(name) : fs_join(f->working, name);
-        char *digest = digest_file(path);
+        char *digest = digest_file(name, path);
         if (!digest)
             return NULL;
         strtab_put(f->files, str_of(name), digest);
@@ -118,13 +133,14 @@ static void add_words(struct fingerprints *f, const char *line, json_t *files)
     }
 }
 
-static json_t *command_files(struct fingerprints *f, const struct stage *s, const struct strv *argv)
+static json_t *command_files(struct fingerprints *f, const struct stage *s, const struct launch *l)
 {
+    const struct strv *argv = &l->argv;
     json_t *files = json_object();
-    bool line = s->kind == STAGE_COMMAND && argv->count == 3 &&
-                strcmp(argv->items[0], "/bin/sh") == 0 && strcmp(argv->items[1], "-c") == 0;
-    if (line) {
-        add_words(f, argv->items[2], files);
+    if (l->line) {
+        add_words(f, l->line, files);
+        for (size_t i = 4; i < argv->count; i++) /* the values, behind the shell's name */
+            add_file(f, argv->items[i], files);
         return files;
     }
     for (size_t i = 0; i < argv->count; i++)
@@ -175,8 +191,8 @@ char *fingerprint_make(struct fingerprints *f, const struct trial_values *t,
         return NULL;
     json_auto_t *all = json_pack("{s:o, s:o, s:O, s:O, s:o, s:s?, s:b}", "argv", texts(&l.argv),
                                  "env", texts(&l.env), "params", l.params, "options", options,
-                                 "files", command_files(f, s, &l.argv), "metric",
-                                 s->objective.metric, "best", s->objective.best);
+                                 "files", command_files(f, s, &l), "metric", s->objective.metric,
+                                 "best", s->objective.best);
     launch_done(&l);
     char *text = json_dumps(all, JSON_COMPACT | JSON_SORT_KEYS);
     if (!text) { /* its digest would be that of every other one */
@@ -192,11 +208,16 @@ char *fingerprint_make(struct fingerprints *f, const struct trial_values *t,
 char *fingerprint_resource(const struct resource *r, const char *path)
 {
     struct stat st;
-    if (r->kind != RESOURCE_LOCAL || stat(path, &st) == -1)
-        return mem_printf("@%s", r->location);
+    if (r->kind != RESOURCE_LOCAL || stat(path, &st) == -1) {
+        AUTO_FREE char *url =
+            url_masked(r->location); /* another password makes no other resource */
+        return mem_printf("@%s", url);
+    }
     AUTO_FREE char *text = as_text(path);
-    return mem_printf("@%s size %lld time %lld", text, (long long)st.st_size,
-                      (long long)st.st_mtime);
+    struct buf mark = {0};
+    buf_addf(&mark, "@%s", text);
+    file_mark(path, &st, FILE_MARK_ENTRIES_MAX, &mark);
+    return buf_take(&mark);
 }
 
 /* ---- a stage ----------------------------------------------------------------------------------

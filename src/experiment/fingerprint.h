@@ -1,8 +1,9 @@
 /* What a trial's results depend on, as one digest: two trials of one fingerprint would do the same.
  *
- * It holds the program and every word of its command that is a file (by content), its arguments,
- * parameters and environment from the file, the resources, and the earlier trials that it builds
- * on. It does not hold what a program reads without its command naming it. */
+ * It holds the program and every word of its command that is a file (by content) or a directory (as
+ * file_mark.h has it), its arguments, parameters and environment from the file, the resources, and
+ * the earlier trials that it builds on. It does not hold what a program reads without its command
+ * naming it. */
 #ifndef FLAMBE_EXPERIMENT_FINGERPRINT_H
 #define FLAMBE_EXPERIMENT_FINGERPRINT_H
 
@@ -22,7 +23,7 @@ void fingerprints_free(struct fingerprints *f); /* NULL is legal */
  * caller frees. NULL, with the error, where the trial cannot be launched. */
 char *fingerprint_make(struct fingerprints *f, const struct trial_values *t,
                        const struct launch_context *c, const json_t *options, struct err *err);
-/* What stands for a resource: its path, size and time, or its URL. The caller frees. */
+/* What stands for a resource: its path and what file_mark.h has, or its URL. The caller frees. */
 char *fingerprint_resource(const struct resource *r, const char *path);
 /* {"files": {path: digest}, "text": digest of the stage's text, "resources": […]}: what all trials
  * of a stage have in common, to tell what changed. */

@@ -173,18 +173,28 @@ static bool is_reserved(const char *key)
     return strcmp(key, "step") == 0;
 }
 
+static int64_t *add_next(struct jsonlines *l, struct str tag)
+{
+    int64_t *next = mem_alloc(sizeof *next);
+    free(strtab_put(l->next, tag, next));
+    return next;
+}
+
+void jsonlines_keep(struct jsonlines *l, const char *tag)
+{
+    (void)add_next(l, str_of(tag));
+}
+
 static void add_point(struct jsonlines *l, struct str tag, const struct when *w, double value,
                       const struct metrics_sink *sink)
 {
     int64_t *next = strtab_get(l->next, tag);
-    if (!next && strtab_count(l->next) == JSONLINES_TAGS_MAX) {
+    if (!next && strtab_count(l->next) >= JSONLINES_TAGS_MAX) {
         say(l, &l->told_tags, sink, "more metrics than are read from one file");
         return;
     }
-    if (!next && tag.n <= METRICS_TAG_MAX) {
-        next = mem_alloc(sizeof *next);
-        strtab_put(l->next, tag, next);
-    }
+    if (!next && tag.n <= METRICS_TAG_MAX)
+        next = add_next(l, tag);
     int64_t step = w->has_step ? w->step : next ? *next : 0;
     if (next)
         *next = step < INT64_MAX ? step + 1 : step;

@@ -18,7 +18,9 @@
 struct jsonlines;
 
 struct jsonlines *jsonlines_new(const char *name); /* of the file, for what is said; copied */
-void jsonlines_free(struct jsonlines *l);          /* NULL is legal */
+/* This tag is read, whatever else the file has. */
+void jsonlines_keep(struct jsonlines *l, const char *tag);
+void jsonlines_free(struct jsonlines *l); /* NULL is legal */
 /* Reads the whole lines at the beginning of `bytes` and returns how many bytes they take: at the
  * next call these are not given again. `final`: what is left without a new line is a line, too. */
 size_t jsonlines_add(struct jsonlines *l, struct str bytes, bool final,

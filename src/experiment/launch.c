@@ -1,8 +1,10 @@
 /* See launch.h. No shell is between flambe and a program, except for a !Command that is a line: its
- * values are quoted for the place where they stand. */
+ * values are arguments of the shell, see shell_line.h. */
 #include "experiment/launch.h"
 #include "base/mem.h"
 #include "experiment/metrics.h"
+#include "experiment/shell_line.h"
+#include "experiment/trial_files.h"
 #include "experiment/value.h"
 #include <stdlib.h>
 #include <string.h>
@@ -13,7 +15,8 @@ struct maker {
     const struct stage *stage;
     const char *directory; /* the trial's */
     struct launch *out;
-    struct err *err;
+    struct strv names; /* of the places of a line, each once, in the order of `values` */
+    struct strv values;
 };
 
 static void add_text(struct strv *v, const json_t *value)
@@ -23,34 +26,42 @@ static void add_text(struct strv *v, const json_t *value)
     strv_add(v, buf_text(&text));
 }
 
+/* There is nothing to run: as the engine is told it. */
+static void make_nothing(struct maker *m, const char *why)
+{
+    strv_done(&m->out->argv);
+    strv_add(&m->out->argv, "");
+    strv_add(&m->out->argv, why);
+}
+
 /* ---- !Script ----------------------------------------------------------------------------------
  */
 
-static int script_program(struct maker *m)
+/* False where it is no text, which a link may lead to. */
+static bool script_program(struct maker *m)
 {
     json_auto_t *script = trial_value(m->t, "script", m->stage->script);
     const char *text = json_string_value(script);
     if (!text || !*text)
-        return err_set(m->err, ERR_FILE, "'script' is no text in the trial '%s'", m->c->variant);
+        return false;
     struct strv *argv = &m->out->argv;
     bool python = str_ends(str_of(text), ".py");
     if (!python && strchr(text, '/')) {
         strv_add(argv, text);
-        return 0;
+        return true;
     }
     strv_add(argv, m->c->python);
     if (!python)
         strv_add(argv, "-m");
     strv_add(argv, text);
-    return 0;
+    return true;
 }
 
-static int make_script(struct maker *m)
+static void make_script(struct maker *m)
 {
     const struct stage *s = m->stage;
     struct strv *argv = &m->out->argv;
-    if (script_program(m) == -1)
-        return -1;
+    bool runs = script_program(m);
     json_auto_t *args = trial_value(m->t, "args", s->args);
     size_t i;
     json_t *value;
@@ -69,7 +80,8 @@ static int make_script(struct maker *m)
         strv_take(argv, mem_printf("--%s", s->output_dir_arg));
         strv_add(argv, m->directory);
     }
-    return 0;
+    if (!runs)
+        make_nothing(m, "'script' is no text, or empty");
 }
 
 /* ---- !Command ---------------------------------------------------------------------------------
@@ -93,66 +105,88 @@ static bool place_text(const struct maker *m, struct str name, struct buf *out)
     return true;
 }
 
-/* As stage.c checks them: '{{' and '}}' are braces, '${…}' is the shell's. */
-static void fill_places(const struct maker *m, struct str text, bool shell, struct buf *out)
+/* The number of a line's place, from 1. Takes the value. */
+static size_t number_of(struct maker *m, struct str name, struct buf *value)
 {
-    struct shell_place place = {0};
-    for (size_t i = 0; i < text.n; i++) {
-        char c = text.p[i];
-        if ((c == '{' || c == '}') && i + 1 < text.n && text.p[i + 1] == c) {
-            shell_step(&place, c);
-            buf_addc(out, c);
-            i++;
-            continue;
-        }
-        const char *close = c == '{' && (i == 0 || text.p[i - 1] != '$')
-                                ? memchr(text.p + i, '}', text.n - i)
-                                : NULL;
-        AUTO_BUF struct buf value = {0};
-        struct str name = {text.p + i + 1, close ? (size_t)(close - text.p) - i - 1 : 0};
-        if (close && place_text(m, name, &value)) {
-            if (shell)
-                shell_add(&place, buf_view(&value), out);
-            else
-                buf_add_str(out, buf_view(&value));
-            i = (size_t)(close - text.p);
-            continue;
-        }
-        shell_step(&place, c);
-        buf_addc(out, c);
-    }
+    for (size_t i = 0; i < m->names.count; i++)
+        if (str_is(name, m->names.items[i]))
+            return i + 1;
+    strv_add_str(&m->names, name);
+    strv_take(&m->values, buf_take(value));
+    return m->values.count;
 }
 
-static void add_word(const struct maker *m, const json_t *word)
+/* The text with each place filled, as stage.c checks them: for a shell's line as shell_line.h has
+ * it, otherwise, where `shell` is NULL, by the value itself. */
+static int fill_places(struct maker *m, struct str text, struct shell_line *shell, struct buf *out,
+                       struct err *err)
+{
+    for (size_t i = 0; i < text.n; i++) {
+        AUTO_BUF struct buf value = {0};
+        struct str name = place_name(text, i);
+        bool brace = place_is_brace(text, i);
+        if (!brace && name.p && place_text(m, name, &value)) {
+            struct str view = str_of(buf_text(&value));
+            if (!shell)
+                buf_add_str(out, view);
+            else if (shell_add(shell, number_of(m, name, &value), view, out, err) == -1)
+                return -1;
+            i += name.n + 1;
+            continue;
+        }
+        if (shell)
+            shell_step(shell, text.p[i]);
+        buf_addc(out, text.p[i]);
+        i += brace;
+    }
+    return 0;
+}
+
+static void add_word(struct maker *m, const json_t *word)
 {
     AUTO_BUF struct buf text = {0}, filled = {0};
     value_text(word, &text);
-    fill_places(m, buf_view(&text), false, &filled);
+    (void)!fill_places(m, buf_view(&text), NULL, &filled, NULL); /* fails for lines alone */
     strv_add(&m->out->argv, buf_text(&filled));
 }
 
-static int make_command(struct maker *m)
+static void make_line(struct maker *m, struct str text)
+{
+    struct strv *argv = &m->out->argv;
+    struct shell_line shell = {0};
+    struct err err = {0};
+    AUTO_BUF struct buf line = {0}, whole = {0}, shown = {0};
+    (void)!fill_places(m, text, NULL, &shown, NULL);
+    m->out->line = buf_take(&shown);
+    if (fill_places(m, text, &shell, &line, &err) == -1) {
+        make_nothing(m, err.msg);
+        return;
+    }
+    shell_prologue(m->values.count, &whole);
+    buf_add_str(&whole, buf_view(&line));
+    strv_add(argv, "/bin/sh");
+    strv_add(argv, "-c");
+    strv_add(argv, buf_text(&whole));
+    if (m->values.count)
+        strv_add(argv, "/bin/sh"); /* $0, as it is without arguments */
+    strv_copy(argv, &m->values);
+}
+
+static void make_command(struct maker *m)
 {
     m->out->params = trial_value(m->t, "params", m->stage->params);
     json_auto_t *command = trial_value(m->t, "command", m->stage->command);
+    struct str line = {json_string_value(command), json_string_length(command)};
     size_t i;
     json_t *word;
-    if (json_is_array(command)) {
-        json_array_foreach(command, i, word)
-        {
-            add_word(m, word);
-        }
-    } else if (json_is_string(command)) {
-        AUTO_BUF struct buf line = {0};
-        fill_places(m, (struct str){json_string_value(command), json_string_length(command)}, true,
-                    &line);
-        strv_add(&m->out->argv, "/bin/sh");
-        strv_add(&m->out->argv, "-c");
-        strv_add(&m->out->argv, buf_text(&line));
+    json_array_foreach(command, i, word)
+    {
+        add_word(m, word);
     }
-    if (m->out->argv.count == 0 || !*m->out->argv.items[0])
-        return err_set(m->err, ERR_FILE, "'command' is empty in the trial '%s'", m->c->variant);
-    return 0;
+    if (str_trim(line).n)
+        make_line(m, line);
+    if (m->out->argv.count == 0 || (!m->out->line && !*m->out->argv.items[0]))
+        make_nothing(m, "'command' is empty");
 }
 
 /* ---- the environment --------------------------------------------------------------------------
@@ -219,7 +253,7 @@ static void make_env(struct maker *m)
     set_env(m, "FLAMBE_DIR", m->directory);
     set_path(m, "FLAMBE_PARAMS", "params.json");
     set_path(m, "FLAMBE_METRICS", m->stage->metrics ? m->stage->metrics : METRICS_FILE);
-    set_path(m, "FLAMBE_CHECKPOINT", "checkpoint");
+    set_path(m, "FLAMBE_CHECKPOINT", TRIAL_CHECKPOINT);
     set_number(m, "FLAMBE_TRIAL", c->number);
     set_number(m, "FLAMBE_ATTEMPT", c->attempt);
     if (c->secrets)
@@ -231,14 +265,19 @@ static void make_env(struct maker *m)
 int launch_make(const struct trial_values *t, const struct launch_context *c, struct launch *out,
                 struct err *err)
 {
+    (void)err;
     struct launch l = {0};
-    struct maker m = {t,  c,  &t->plan->experiment->stages[t->stage], t->directories[t->stage],
-                      &l, err};
-    int rc = m.stage->kind == STAGE_SCRIPT ? make_script(&m) : make_command(&m);
-    if (rc == -1) {
-        launch_done(&l);
-        return -1;
-    }
+    struct maker m = {.t = t,
+                      .c = c,
+                      .stage = &t->plan->experiment->stages[t->stage],
+                      .directory = t->directories[t->stage],
+                      .out = &l};
+    if (m.stage->kind == STAGE_SCRIPT)
+        make_script(&m);
+    else
+        make_command(&m);
+    strv_done(&m.names);
+    strv_done(&m.values);
     if (!json_is_object(l.params)) {
         json_decref(l.params);
         l.params = json_object();
@@ -253,6 +292,7 @@ void launch_done(struct launch *l)
     strv_done(&l->argv);
     strv_done(&l->env);
     json_decref(l->params);
+    free(l->line);
     *l = (struct launch){0};
 }
 

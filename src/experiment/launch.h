@@ -19,9 +19,12 @@ struct launch {
     struct strv argv; /* for exec */
     struct strv env;  /* "NAME=value" */
     json_t *params;   /* an object: the stage's parameters by name */
+    char *line;       /* of a shell, with the values in it as they are: to look at, not to run; or
+                       * NULL */
 };
 
-/* ERR_FILE where what the options come to cannot be run, such as an empty command. */
+/* Returns 0. What the options come to may be nothing that can be run, such as an empty command:
+ * then argv is "" and why, so that the engine says it of this one trial. */
 int launch_make(const struct trial_values *t, const struct launch_context *c, struct launch *out,
                 struct err *err) MUST_CHECK;
 void launch_done(struct launch *l);

@@ -34,6 +34,7 @@ struct seen {
 struct folder {
     char *path; /* below the directory, which is "" itself */
     int depth;
+    size_t entries; /* at the last look */
     struct seen seen;
 };
 
@@ -56,13 +57,16 @@ struct lines {
 struct metrics_reader {
     char *directory, *own;
     unsigned polls;
+    size_t looked; /* entries, in this poll */
     struct folder **folders;
     size_t folder_count, folder_cap;
     struct source **sources; /* by path */
     size_t source_count, source_cap;
     struct strtab *known; /* path to folder or source; a folder's with a slash behind */
+    struct strv kept;     /* tags that there is room for */
+    struct strtab *tags;  /* those, and all that came; values mean nothing */
     struct lines lines;
-    bool told_files, told_folders, told_entries, told_names, told_tags;
+    bool told_many, told_files, told_folders, told_entries, told_names, told_tags;
 };
 
 /* ---- what is told ------------------------------------------------------------------------- */
@@ -99,6 +103,25 @@ static const char *name_of(const struct telling *t)
     return t->source ? t->source->path : t->r->lines.path;
 }
 
+static bool has_room(struct metrics_reader *r, struct str tag)
+{
+    if (strtab_get(r->tags, tag))
+        return true;
+    if (strtab_count(r->tags) >= METRICS_TAGS_MAX)
+        return false;
+    (void)strtab_put(r->tags, tag, r);
+    return true;
+}
+
+void metrics_reader_keep(struct metrics_reader *r, const char *tag)
+{
+    if (!tag || strtab_get(r->tags, str_of(tag)))
+        return;
+    (void)strtab_put(r->tags, str_of(tag), r);
+    strv_add(&r->kept, tag);
+    jsonlines_keep(r->lines.reader, tag);
+}
+
 static void tell_point(void *ctx, struct str tag, int64_t step, usec_t wall, double value)
 {
     struct telling *t = ctx;
@@ -113,6 +136,9 @@ static void tell_point(void *ctx, struct str tag, int64_t step, usec_t wall, dou
     else if (tag.n > METRICS_TAG_MAX)
         damage_once(&t->r->told_tags, t->sink, name_of(t),
                     "a metric whose name is longer than 256 bytes is left out");
+    else if (!has_room(t->r, tag))
+        damage_once(&t->r->told_many, t->sink, name_of(t),
+                    "more different metrics than the 10000 allowed; the others are left out");
     else {
         if (!t->source && t->sink->line)
             t->sink->line(t->sink->ctx, tag, step, wall, value);
@@ -174,6 +200,7 @@ struct metrics_reader *metrics_reader_new(const char *directory, const char *own
     r->directory = mem_dup(directory);
     r->own = mem_dup(own);
     r->known = strtab_new();
+    r->tags = strtab_new();
     r->lines.path = mem_dup(lines);
     r->lines.reader = jsonlines_new(lines);
     add_folder(r, mem_dup(""), 0);
@@ -191,6 +218,8 @@ void metrics_reader_free(struct metrics_reader *r)
     free(r->folders);
     free(r->sources);
     strtab_free(r->known);
+    strtab_free(r->tags);
+    strv_done(&r->kept);
     jsonlines_free(r->lines.reader);
     free(r->lines.path);
     free(r->directory);
@@ -293,7 +322,7 @@ static enum entry_kind kind_of(int fd, const struct dirent *e)
 }
 
 /* Adds what is new in the folder. */
-static void scan(struct metrics_reader *r, const struct folder *f, const struct metrics_sink *sink)
+static void scan(struct metrics_reader *r, struct folder *f, const struct metrics_sink *sink)
 {
     int fd = open_below(r, f->path, O_DIRECTORY);
     DIR *d = fd >= 0 ? fdopendir(fd) : NULL;
@@ -303,7 +332,8 @@ static void scan(struct metrics_reader *r, const struct folder *f, const struct 
         return;
     }
     const struct dirent *e;
-    for (size_t count = 0; (e = readdir(d)); count++) {
+    size_t count = 0;
+    for (; (e = readdir(d)); count++) {
         if (strcmp(e->d_name, ".") == 0 || strcmp(e->d_name, "..") == 0)
             continue;
         if (count > METRICS_ENTRIES_MAX) {
@@ -319,6 +349,8 @@ static void scan(struct metrics_reader *r, const struct folder *f, const struct 
                          f->depth + 1, sink);
     }
     closedir(d);
+    f->entries = count;
+    r->looked += count;
 }
 
 static int by_path(const void *a, const void *b)
@@ -336,10 +368,18 @@ static void forget_folder(struct metrics_reader *r, size_t i)
     folder_free(f);
 }
 
-/* Looks for new files; folders that are found on the way are looked through as well. */
-static void look(struct metrics_reader *r, bool all, const struct metrics_sink *sink)
+static bool has_changed(const struct folder *f, const struct stat *st)
+{
+    return !is_same_file(&f->seen, st) || f->seen.mtime.tv_sec != st->st_mtim.tv_sec ||
+           f->seen.mtime.tv_nsec != st->st_mtim.tv_nsec;
+}
+
+/* Looks for new files; folders that are found on the way are looked through as well. `all`: also
+ * where nothing seems to have changed. */
+static void look(struct metrics_reader *r, bool all, bool final, const struct metrics_sink *sink)
 {
     size_t files = r->source_count;
+    r->looked = 0;
     for (size_t i = 0; i < r->folder_count;) {
         struct folder *f = r->folders[i];
         struct stat st;
@@ -348,10 +388,13 @@ static void look(struct metrics_reader *r, bool all, const struct metrics_sink *
             forget_folder(r, i);
             continue;
         }
-        bool changed = there && (all || !is_same_file(&f->seen, &st) ||
-                                 f->seen.mtime.tv_sec != st.st_mtim.tv_sec ||
-                                 f->seen.mtime.tv_nsec != st.st_mtim.tv_nsec);
-        if (changed) {
+        bool changed = there && has_changed(f, &st), large = f->entries > METRICS_ENTRIES_OFTEN;
+        if (r->looked > METRICS_LOOK_MAX) {
+            damage_once(&r->told_entries, sink, r->directory,
+                        "more entries than the 1000000 looked at in one go; the rest is left out");
+            break;
+        }
+        if (there && (final || (large ? all && changed : all || changed))) {
             f->seen = seen_of(&st, 0);
             scan(r, f, sink);
         }
@@ -411,7 +454,7 @@ static ssize_t read_chunk(struct telling *t, int fd, off_t offset, bool *told)
 }
 
 /* False: it has vanished. */
-static bool read_events(struct telling *t, struct source *s)
+static bool read_events(struct telling *t, struct source *s, bool final)
 {
     struct stat st;
     int fd = open_changed(t, &s->seen, false, &s->told, &st);
@@ -423,8 +466,8 @@ static bool read_events(struct telling *t, struct source *s)
         s->seen.size = 0;
     }
     const struct eventfile_sink sink = {tell_point, tell_restart, t};
-    off_t offset = s->seen.size;
-    while (offset < st.st_size) {
+    off_t offset = s->seen.size, until = final ? st.st_size : offset + METRICS_POLL_MAX;
+    while (offset < st.st_size && offset < until) {
         struct err err;
         ssize_t n = read_chunk(t, fd, offset, &s->told);
         if (n <= 0)
@@ -440,10 +483,12 @@ static bool read_events(struct telling *t, struct source *s)
     return true;
 }
 
-static void restart_lines(struct lines *l)
+static void restart_lines(const struct metrics_reader *r, struct lines *l)
 {
     jsonlines_free(l->reader);
     l->reader = jsonlines_new(l->path);
+    for (size_t i = 0; i < r->kept.count; i++)
+        jsonlines_keep(l->reader, r->kept.items[i]);
     l->offset = 0;
     l->seen = (struct seen){0};
 }
@@ -454,12 +499,22 @@ static void read_lines(struct telling *t, struct lines *l, bool final)
     const struct metrics_sink sink = {tell_point, NULL, tell_damage, t};
     int fd = open_changed(t, &l->seen, final, &l->told, &st);
     if (fd == GONE && l->seen.inode)
-        restart_lines(l);
+        restart_lines(t->r, l);
     if (fd < 0)
         return;
     if (!is_same_file(&l->seen, &st) || st.st_size < l->seen.size)
-        restart_lines(l);
+        restart_lines(t->r, l);
+    off_t until = l->offset + METRICS_POLL_MAX;
+    bool whole = true;
     for (bool end = false; !end;) {
+        whole = final || l->offset < until;
+        if (!whole)
+            break;
+        if (l->offset > METRICS_LINES_MAX) {
+            damage_once(&l->told, t->sink, l->path,
+                        "longer than the 1 GiB allowed; the rest is left out");
+            break;
+        }
         ssize_t n = read_chunk(t, fd, l->offset, &l->told);
         if (n < 0)
             break;
@@ -470,7 +525,7 @@ static void read_lines(struct telling *t, struct lines *l, bool final)
         if (taken == 0)
             break; /* a line whose end has not come */
     }
-    l->seen = seen_of(&st, st.st_size);
+    l->seen = seen_of(&st, whole ? st.st_size : l->offset);
     close(fd);
 }
 
@@ -485,10 +540,10 @@ static void forget_source(struct metrics_reader *r, size_t i)
 void metrics_reader_poll(struct metrics_reader *r, bool final, const struct metrics_sink *sink)
 {
     struct telling t = {.r = r, .sink = sink};
-    look(r, final || r->polls++ % RESCAN_POLLS == 0, sink);
+    look(r, final || r->polls++ % RESCAN_POLLS == 0, final, sink);
     for (size_t i = 0; i < r->source_count;) {
         t.source = r->sources[i];
-        if (read_events(&t, r->sources[i]))
+        if (read_events(&t, r->sources[i], final))
             i++;
         else
             forget_source(r, i);

@@ -14,13 +14,19 @@
 #include "base/str.h"
 #include <stdbool.h>
 #include <stdint.h>
+#include <sys/types.h>
 
 #define METRICS_FILE "metrics.jsonl"
 #define METRICS_DEPTH_MAX 4
 #define METRICS_FILES_MAX 1000 /* event files of one trial; more are damage, as are … */
 #define METRICS_FOLDERS_MAX 1000
 #define METRICS_ENTRIES_MAX 100000 /* looked at in one folder */
-#define METRICS_TAG_MAX 256        /* bytes; a longer tag is damage */
+#define METRICS_ENTRIES_OFTEN 1000 /* with more, a folder is looked through now and then alone */
+#define METRICS_LOOK_MAX 1000000   /* entries of all folders, in one poll */
+#define METRICS_POLL_MAX ((off_t)16 << 20) /* bytes of one file; all, in the final poll */
+#define METRICS_LINES_MAX ((off_t)1 << 30) /* bytes of the JSON lines; the rest is damage */
+#define METRICS_TAG_MAX 256                /* bytes; a longer tag is damage */
+#define METRICS_TAGS_MAX 10000             /* different ones of one trial; more are damage */
 
 struct metrics_sink {
     /* One number. Points of a tag come with rising steps, except where the program began again: a
@@ -44,8 +50,11 @@ struct metrics_reader;
  * JSON lines file, relative to the directory. Both are copied. Nothing needs to exist yet. */
 struct metrics_reader *metrics_reader_new(const char *directory, const char *own,
                                           const char *lines);
+/* There is room for this tag (NULL: none), whatever else the trial reports. To be said first. */
+void metrics_reader_keep(struct metrics_reader *r, const char *tag);
 void metrics_reader_free(struct metrics_reader *r);
-/* Reads what has come since the last time. `final`: the program has ended, so that a last line
+/* Reads what has come since the last time, or some of it where that is much, so that one trial does
+ * not keep the others waiting. `final`: the program has ended, so that a last line
  * without a new line counts. Cheap where nothing changed: one lstat(2) for each folder and file. A
  * new file may be found some polls late, but not later than the final one. A file that vanished is
  * passed over. */

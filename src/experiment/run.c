@@ -1,12 +1,12 @@
 /* See run.h. */
 #include "experiment/run.h"
 #include "base/mem.h"
+#include "base/number.h"
+#include "base/url.h"
 #include "experiment/provenance.h"
-#include "experiment/value.h"
+#include "experiment/replace.h"
 #include "os/fs.h"
-#include <dirent.h>
 #include <errno.h>
-#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -22,34 +22,35 @@ char *run_directory(const char *save_path, const char *name)
     return fs_join(home, last);
 }
 
+char *run_state_directory(const char *directory)
+{
+    AUTO_FREE char *link = fs_join(directory, RUN_STATE_LINK);
+    return fs_exists(link) ? TAKE(link) : mem_dup(directory);
+}
+
 /* ---- what is there ----------------------------------------------------------------------------
  */
 
 enum holding { HOLDS_NOTHING, HOLDS_RESULTS, HOLDS_OTHERS };
 
 /* Only a directory with a state file, or with nothing but a lock, is taken for flambe's. */
-static int look(const char *directory, enum holding *out, struct err *err)
+static int look(const char *directory, const char *at, enum holding *out, struct err *err)
 {
-    DIR *dir = opendir(directory);
-    if (!dir)
-        return err_set_sys(err, errno, "cannot read '%s'", directory);
-    struct dirent *e;
-    bool state = false, others = false;
-    while ((e = readdir(dir))) {
-        const char *n = e->d_name;
-        if (strcmp(n, ".") == 0 || strcmp(n, "..") == 0 || strcmp(n, RUN_LOCK_FILE) == 0 ||
-            strcmp(n, STORE_FILE ".new") == 0 || strcmp(n, RUN_ENDS_FILE) == 0)
-            continue;
-        state = state || strcmp(n, STORE_FILE) == 0;
-        others = true;
+    AUTO_FREE char *store = fs_join(at, STORE_FILE);
+    AUTO_STRV struct strv names = {0};
+    if (fs_list(directory, &names, err) == -1)
+        return -1;
+    bool others = false;
+    for (size_t i = 0; i < names.count; i++) {
+        const char *n = names.items[i];
+        others = others || !(strcmp(n, RUN_LOCK_FILE) == 0 || strcmp(n, STORE_FILE ".new") == 0 ||
+                             strcmp(n, RUN_ENDS_FILE) == 0 || strcmp(n, RUN_STATE_LINK) == 0);
     }
-    closedir(dir);
-    *out = state ? HOLDS_RESULTS : others ? HOLDS_OTHERS : HOLDS_NOTHING;
+    *out = fs_exists(store) ? HOLDS_RESULTS : others ? HOLDS_OTHERS : HOLDS_NOTHING;
     return 0;
 }
 
-/* What fs_write_atomic() had not put in its place when a process was killed. */
-static bool is_half_written(const char *name)
+bool run_is_half_written(const char *name)
 {
     static const char *const whole[] = {RUN_RESOLVED_FILE ".", RUN_RECORD_FILE ".",
                                         PROVENANCE_DIFF "."};
@@ -59,31 +60,17 @@ static bool is_half_written(const char *name)
     return strcmp(name, STORE_FILE ".new") == 0 || (ours && str_ends(str_of(name), ".tmp"));
 }
 
-static bool is_no_state(const char *name)
-{
-    return strcmp(name, RUN_LOCK_FILE) != 0 && strcmp(name, STORE_FILE) != 0;
-}
-
-/* The state goes last: what is left of a removal that was cut short is still known for flambe's. */
-static int clear_all(const char *directory, struct err *err)
-{
-    AUTO_FREE char *state = fs_join(directory, STORE_FILE);
-    if (fs_remove_entries(directory, is_no_state, err) == -1)
-        return -1;
-    return fs_remove_tree(state, err);
-}
-
 static int take_lock(struct loop *loop, struct run *r, struct err *err)
 {
-    AUTO_FREE char *path = fs_join(r->directory, RUN_LOCK_FILE);
+    AUTO_FREE char *path = fs_join(r->state, RUN_LOCK_FILE);
     usec_t until = clock_mono(loop_clock(loop)) + LOCK_WAIT;
     for (;;) {
         struct err why = {0};
         if (lock_take(path, &r->lock, &why) == 0)
             return 0;
-        pid_t holder = 0;
+        struct lock_holder holder;
         bool dead = why.code == ERR_CONFLICT && lock_holder(path, &holder, NULL) == 0 &&
-                    holder >= 0 && (holder == 0 || (kill(holder, 0) == -1 && errno == ESRCH));
+                    (!holder.held || holder.gone);
         if (!dead || clock_mono(loop_clock(loop)) > until) {
             err_copy(err, &why);
             return err_wrap(err, "'%s'", r->directory);
@@ -100,7 +87,7 @@ static int take_lock(struct loop *loop, struct run *r, struct err *err)
 static int move_stage(struct run *r, const char *generation, const char *stage, struct err *err)
 {
     AUTO_FREE char *from = fs_join(r->directory, stage);
-    AUTO_FREE char *below = mem_printf("%s/.earlier/%s", r->directory, generation);
+    AUTO_FREE char *below = mem_printf("%s/" RUN_EARLIER "/%s", r->directory, generation);
     AUTO_FREE char *to = fs_join(below, stage);
     if (fs_mkdirs(below, 0777, err) == -1)
         return -1;
@@ -116,11 +103,19 @@ static int move_retired(struct run *r, struct err *err)
     if (!stages || !*stages || !generation)
         return 0;
     struct str rest = str_of(stages);
-    while (rest.p) {
+    int64_t number;
+    bool good = str_to_i64(str_of(generation), 1, INT64_MAX, &number);
+    while (good && rest.p) {
         AUTO_FREE char *stage = str_dup(str_cut(&rest, '\n'));
-        if (*stage && move_stage(r, generation, stage, err) == -1)
+        good = !*stage || store_is_name(stage);
+        if (good && *stage && move_stage(r, generation, stage, err) == -1)
             return -1;
     }
+    if (!good) /* somebody else's: they would lead elsewhere */
+        return err_set(err, ERR_PARSE,
+                       "the state of '%s' was not written by flambe (it names directories that "
+                       "cannot be): begin anew with '--force', which removes these results",
+                       r->directory);
     if (store_set(r->store, "retiring", "", err) == -1)
         return -1;
     return store_sync(r->store, err);
@@ -129,7 +124,7 @@ static int move_retired(struct run *r, struct err *err)
 /* Of rows that are none any more: their numbers are given again. */
 static void drop_record(const struct run *r)
 {
-    AUTO_FREE char *ends = fs_join(r->directory, RUN_ENDS_FILE);
+    AUTO_FREE char *ends = fs_join(r->state, RUN_ENDS_FILE);
     unlink(ends);
 }
 
@@ -158,13 +153,22 @@ static int exists(const struct run *r, const char *what, struct err *err)
     return err_set(err, ERR_EXISTS, "%s: '%s' has its results", what, r->directory);
 }
 
+/* The file's text without passwords and tokens, of which nothing is kept. */
+static char *mask(struct str file)
+{
+    struct buf out = {0};
+    url_mask(file, &out);
+    return buf_take(&out);
+}
+
 /* What to do beside results that are there. */
 static int meet(struct run *r, const struct run_options *o, struct err *err)
 {
     AUTO_FREE char *file = store_get(r->store, "file");
     AUTO_FREE char *state = store_get(r->store, STORE_STATE);
     AUTO_FREE char *seed = store_get(r->store, "seed");
-    bool same = file && str_eq(str_of(file), o->file);
+    AUTO_FREE char *masked = mask(o->file);
+    bool same = file && strcmp(file, masked) == 0;
     bool finished = state && strcmp(state, run_state_name(RUN_FINISHED)) == 0;
     r->seed = seed ? strtoull(seed, NULL, 10) : o->seed;
     if (move_retired(r, err) == -1)
@@ -194,7 +198,7 @@ static int meet(struct run *r, const struct run_options *o, struct err *err)
 static int begin(struct run *r, const struct run_options *o, struct err *err)
 {
     AUTO_FREE char *seed = mem_printf("%llu", (unsigned long long)o->seed);
-    AUTO_FREE char *ends = fs_join(r->directory, RUN_ENDS_FILE);
+    AUTO_FREE char *ends = fs_join(r->state, RUN_ENDS_FILE);
     r->kind = RUN_BEGINS;
     r->seed = o->seed;
     if (unlink(ends) == -1 && errno != ENOENT) /* of trials that this state does not know */
@@ -203,32 +207,72 @@ static int begin(struct run *r, const struct run_options *o, struct err *err)
     return store_set(r->store, "seed", seed, err);
 }
 
+/* Whether these results are the order's own, begun by a process that died. */
+static bool is_begun(const struct run *r, const char *order)
+{
+    struct store *store;
+    if (!order || store_open(r->state, STORE_READ, &store, NULL) == -1)
+        return false;
+    AUTO_FREE char *before = store_get(store, RUN_ORDER);
+    store_close(store);
+    return before && strcmp(before, order) == 0;
+}
+
 static int open_there(struct run *r, const struct run_options *o, struct err *err)
 {
-    enum holding holding;
-    if (look(r->directory, &holding, err) == -1)
+    enum holding holding = HOLDS_OTHERS;
+    /* That it failed was said when it was tried first. */
+    (void)!replace_remove(r->directory, r->state, NULL);
+    if (replace_undo(r->directory, r->state, err) == -1)
+        return -1;
+    if (look(r->directory, r->state, &holding, err) == -1)
         return -1;
     if (holding == HOLDS_OTHERS)
         return err_set(err, ERR_EXISTS,
                        "'%s' holds files, but no state of an experiment: nothing in it is touched",
                        r->directory);
-    if (holding == HOLDS_RESULTS && o->force) {
-        if (clear_all(r->directory, err) == -1)
+    if (holding == HOLDS_RESULTS && o->force && !is_begun(r, o->order)) {
+        if (replace_begin(r->directory, r->state, o->stages, &r->foreign, err) == -1)
             return -1;
+        r->replaces = true;
         holding = HOLDS_NOTHING;
     }
     if (holding == HOLDS_NOTHING) {
-        if (store_open(r->directory, STORE_CREATE, &r->store, err) == -1)
+        if (store_open(r->state, STORE_CREATE, &r->store, err) == -1)
             return -1;
         return begin(r, o, err);
     }
-    if (store_open(r->directory, STORE_WRITE, &r->store, err) == -1 ||
-        fs_remove_entries(r->directory, is_half_written, err) == -1)
+    if (store_open(r->state, STORE_WRITE, &r->store, err) == -1 ||
+        fs_remove_entries(r->directory, run_is_half_written, err) == -1)
         return -1;
     AUTO_FREE char *file = store_get(r->store, "file");
     if (!file) /* a first run was killed when it had but made the state */
         return begin(r, o, err);
     return meet(r, o, err);
+}
+
+/* Makes the state's directory, and lets whoever has the results find it. */
+static int place_state(struct run *r, const char *wanted, struct err *err)
+{
+    AUTO_FREE char *link = fs_join(r->directory, RUN_STATE_LINK);
+    AUTO_FREE char *there = wanted ? mem_dup(wanted) : run_state_directory(r->directory);
+    if (fs_mkdirs(there, 0777, err) == -1)
+        return -1;
+    r->state = realpath(there, NULL);
+    if (!r->state)
+        return err_set_sys(err, errno, "cannot use '%s'", there);
+    if (!wanted || strcmp(r->state, r->directory) == 0)
+        return 0;
+    AUTO_FREE char *own = fs_join(r->directory, STORE_FILE);
+    if (fs_exists(own))
+        return err_set(err, ERR_EXISTS, "'%s' has its state in it, not in '%s'", r->directory,
+                       r->state);
+    AUTO_FREE char *before = realpath(link, NULL);
+    if (before && strcmp(before, r->state) == 0)
+        return 0;
+    if ((unlink(link) == -1 && errno != ENOENT) || symlink(r->state, link) == -1)
+        return err_set_sys(err, errno, "cannot make '%s'", link);
+    return 0;
 }
 
 int run_open(struct loop *loop, const struct run_options *o, struct run *out, struct err *err)
@@ -240,8 +284,10 @@ int run_open(struct loop *loop, const struct run_options *o, struct run *out, st
     r.directory = realpath(path, NULL);
     if (!r.directory)
         return err_set_sys(err, errno, "cannot use '%s'", path);
-    AUTO_FREE char *text = mem_dup_n(o->file.p, o->file.n);
-    int rc = take_lock(loop, &r, err);
+    AUTO_FREE char *text = mask(o->file);
+    int rc = place_state(&r, o->state, err);
+    if (rc == 0)
+        rc = take_lock(loop, &r, err);
     if (rc == 0)
         rc = open_there(&r, o, err);
     if (rc == 0)
@@ -250,6 +296,8 @@ int run_open(struct loop *loop, const struct run_options *o, struct run *out, st
         rc = store_set(r.store, "name", o->name, err);
     if (rc == 0)
         rc = store_set(r.store, "path", o->path, err);
+    if (rc == 0)
+        rc = store_set(r.store, RUN_ORDER, o->order ? o->order : "", err);
     if (rc == 0)
         rc = store_commit(r.store, err);
     if (rc == 0)
@@ -262,9 +310,23 @@ int run_open(struct loop *loop, const struct run_options *o, struct run *out, st
 void run_close(struct run *r)
 {
     store_close(r->store);
+    if (r->replaces)
+        (void)!replace_undo(r->directory, r->state, NULL); /* else when it is opened again */
+    strv_done(&r->foreign);
     lock_release(r->lock);
     free(r->directory);
+    free(r->state);
     *r = (struct run){0};
+}
+
+int run_keep(struct run *r, struct err *err)
+{
+    if (!r->replaces)
+        return 0;
+    if (replace_finish(r->directory, r->state, err) == -1)
+        return -1;
+    r->replaces = false;
+    return replace_remove(r->directory, r->state, err);
 }
 
 /* ---- the resolved file ------------------------------------------------------------------------
@@ -325,7 +387,7 @@ static void write_drawn(const struct choice *c, struct buf *out)
         if (c->whole)
             buf_addf(out, "%lld", (long long)c->numbers[i].integer);
         else
-            value_float(c->numbers[i].real, out);
+            number_write(c->numbers[i].real, out);
     }
     buf_addc(out, ']');
 }
@@ -414,6 +476,10 @@ int run_write_resolved(const struct run *r, const struct experiment *e, struct s
     }
     buf_add(&out, text.p + at, text.n - at);
     free(edits.items);
+    AUTO_BUF struct buf masked = {0};
+    if (url_has_secret(buf_view(&out)))
+        buf_adds(&masked, "# '" URL_MASK "' stands for passwords and tokens in URLs.\n");
+    url_mask(buf_view(&out), &masked);
     AUTO_FREE char *path = fs_join(r->directory, RUN_RESOLVED_FILE);
-    return fs_write_atomic(path, 0666, buf_view(&out), err);
+    return fs_write_atomic(path, 0666, buf_view(&masked), err);
 }

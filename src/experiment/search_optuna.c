@@ -38,15 +38,6 @@ static const char *const state_names[] = {[SEARCH_COMPLETE] = "complete",
                                           [SEARCH_FAILED] = "failed",
                                           [SEARCH_RUNNING] = "running"};
 
-static json_t *number_json(double x)
-{
-    if (isnan(x))
-        return json_string("nan");
-    if (isinf(x))
-        return json_string(x > 0 ? "inf" : "-inf");
-    return json_real(x);
-}
-
 /* ---- the conversation ------------------------------------------------------------------------ */
 
 static int broke(struct optuna_search *s, const struct err *why, struct err *err)
@@ -173,7 +164,7 @@ static int report(struct search *search, size_t number, int64_t step, double val
     json_auto_t *ok = NULL;
     json_t *message =
         json_pack("{s:s, s:I, s:I, s:o, s:b}", "do", "report", "number", (json_int_t)number, "step",
-                  (json_int_t)step, "value", number_json(value), "quiet", !s->prunes);
+                  (json_int_t)step, "value", json_number(value), "quiet", !s->prunes);
     if (!s->prunes) {
         if (say(s, message, err) == -1)
             return -1;
@@ -195,7 +186,7 @@ static int tell(struct search *search, size_t number, enum search_state state, b
     json_auto_t *ok = NULL;
     json_t *message =
         json_pack("{s:s, s:I, s:s, s:o}", "do", "tell", "number", (json_int_t)number, "state",
-                  state_names[state], "value", has_value ? number_json(value) : json_null());
+                  state_names[state], "value", has_value ? json_number(value) : json_null());
     return talk_over(s, message, &ok, err);
 }
 
@@ -205,13 +196,13 @@ static int restore(struct search *search, const struct search_past *past, struct
     json_t *points = json_array();
     for (size_t i = 0; i < past->point_count; i++)
         json_array_append_new(points, json_pack("[I, o]", (json_int_t)past->points[i].step,
-                                                number_json(past->points[i].value)));
+                                                json_number(past->points[i].value)));
     json_t *values = dimensions_to_json(s->o.dimensions, s->o.dimension_count, past->values);
     return say(s,
                json_pack("{s:s, s:I, s:o, s:s, s:o, s:o, s:b}", "do", "restore", "number",
                          (json_int_t)past->number, "values", values, "state",
                          state_names[past->state], "value",
-                         past->has_value ? number_json(past->value) : json_null(), "points", points,
+                         past->has_value ? json_number(past->value) : json_null(), "points", points,
                          "quiet", 1),
                err);
 }
@@ -245,8 +236,8 @@ static json_t *dimension_json(const struct dimension *d)
         break;
     case DIMENSION_FLOAT:
         json_object_set_new(o, "kind", json_string("float"));
-        json_object_set_new(o, "lo", json_real(d->lo));
-        json_object_set_new(o, "hi", json_real(d->hi));
+        json_object_set_new(o, "lo", json_number(d->lo));
+        json_object_set_new(o, "hi", json_number(d->hi));
         break;
     }
     return o;

@@ -31,6 +31,18 @@ static bool is_map(const struct yaml_node *n, const char *key, const char *fix, 
     return false;
 }
 
+/* Where the caller has it, or NULL; where that is not there, NULL with a diagnostic. */
+static const char *placed_at(const struct strtab *placed, const struct yaml_node *key,
+                             struct diags *diags)
+{
+    const char *path = placed ? strtab_get(placed, text_of(key)) : NULL;
+    if (!path || fs_exists(path))
+        return path;
+    AUTO_FREE char *name = diag_quote(text_of(key)), *shown = diag_quote(str_of(path));
+    refuse(diags, key->at, mem_printf("%s was to be at %s, and is not there", name, shown), NULL);
+    return NULL;
+}
+
 /* ---- extensions -------------------------------------------------------------------------------
  */
 
@@ -54,7 +66,16 @@ static enum extension_kind extension_kind(const char *source)
     return strchr("./~", source[0]) || fs_exists(path) ? EXTENSION_PATH : EXTENSION_PIP;
 }
 
-static void read_extension(struct experiment *e, const struct yaml_pair *pair, struct diags *diags)
+static void add_extension(struct experiment *e, const struct yaml_node *key, struct str source,
+                          enum extension_kind kind)
+{
+    MEM_PUSH_ROOM(e->extensions, e->extension_count, e->extension_cap);
+    e->extensions[e->extension_count++] =
+        (struct extension){str_dup(text_of(key)), str_dup(source), kind};
+}
+
+static void read_extension(struct experiment *e, const struct yaml_pair *pair,
+                           const struct strtab *placed, struct diags *diags)
 {
     const struct yaml_node *key = pair->key, *value = pair->value;
     if (value->bad)
@@ -71,6 +92,12 @@ static void read_extension(struct experiment *e, const struct yaml_pair *pair, s
                mem_printf("such as '%s: ./%s'", key->text, key->text));
         return;
     }
+    if (placed && strtab_get(placed, text_of(key))) {
+        const char *at = placed_at(placed, key, diags);
+        if (at)
+            add_extension(e, key, str_of(at), EXTENSION_PATH);
+        return;
+    }
     enum extension_kind kind = extension_kind(value->text);
     AUTO_FREE char *path = fs_expand_home(value->text);
     if (kind == EXTENSION_PATH && !fs_exists(path)) {
@@ -79,33 +106,39 @@ static void read_extension(struct experiment *e, const struct yaml_pair *pair, s
                mem_dup("paths begin where flambe is started"));
         return;
     }
-    MEM_PUSH_ROOM(e->extensions, e->extension_count, e->extension_cap);
-    e->extensions[e->extension_count++] =
-        (struct extension){str_dup(text_of(key)), str_dup(text_of(value)), kind};
+    add_extension(e, key, text_of(value), kind);
 }
 
-void sections_extensions(struct experiment *e, const struct yaml_node *map, struct diags *diags)
+void sections_extensions(struct experiment *e, const struct yaml_node *map,
+                         const struct strtab *placed, struct diags *diags)
 {
     if (map->kind == YAML_NULL && !map->tag)
         return;
     if (!is_map(map, "extensions", "write one 'module: path' a line", diags))
         return;
     for (size_t i = 0; i < map->count; i++)
-        read_extension(e, &map->pairs[i], diags);
+        read_extension(e, &map->pairs[i], placed, diags);
 }
 
 /* ---- resources --------------------------------------------------------------------------------
  */
 
-void sections_resources(struct experiment *e, struct diags *diags)
+void sections_resources(struct experiment *e, const struct strtab *placed, struct diags *diags)
 {
     const struct yaml_node *n = e->resources_node;
     if (!n || !is_map(n, "resources", "write one 'name: path' a line, indented", diags))
         return;
     for (size_t i = 0; i < n->count; i++) {
+        const struct yaml_node *key = n->pairs[i].key;
         struct resource r = {0};
-        if (!resource_read(n->pairs[i].key, n->pairs[i].value, e->on_cluster, diags, &r))
+        if (placed && strtab_get(placed, text_of(key))) {
+            const char *at = placed_at(placed, key, diags);
+            if (!at)
+                continue;
+            r = (struct resource){str_dup(text_of(key)), mem_dup(at), RESOURCE_LOCAL, key->at};
+        } else if (!resource_read(key, n->pairs[i].value, e->on_cluster, diags, &r)) {
             continue;
+        }
         MEM_PUSH_ROOM(e->resources, e->resource_count, e->resource_cap);
         e->resources[e->resource_count++] = r;
     }

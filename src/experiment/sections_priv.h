@@ -4,8 +4,10 @@
 
 #include "experiment/spec.h"
 
-void sections_extensions(struct experiment *e, const struct yaml_node *map, struct diags *diags);
-void sections_resources(struct experiment *e, struct diags *diags);
+/* `placed` (may be NULL): see experiment_options. */
+void sections_extensions(struct experiment *e, const struct yaml_node *map,
+                         const struct strtab *placed, struct diags *diags);
+void sections_resources(struct experiment *e, const struct strtab *placed, struct diags *diags);
 void sections_pipeline(struct experiment *e, struct diags *diags);
 void sections_devices(struct experiment *e, const struct machine *machine, struct diags *diags);
 /* Those below name stages: behind sections_pipeline(). */

@@ -137,7 +137,7 @@ static bool check_document_tag(const struct yaml_node *root, struct diags *diags
 static void read_sections(struct experiment *e, const struct experiment_options *options,
                           struct diags *diags)
 {
-    sections_resources(e, diags);
+    sections_resources(e, options->resources, diags);
     sections_pipeline(e, diags);
     sections_devices(e, &options->machine, diags);
     sections_resume(e, diags);
@@ -162,7 +162,7 @@ static void read_documents(struct experiment *e, const struct experiment_options
                mem_dup("remove it; the extensions, a map of modules, come before the experiment"));
         root = first;
     } else if (root != first) {
-        sections_extensions(e, first, diags);
+        sections_extensions(e, first, options->extensions, diags);
     }
     if (!check_document_tag(root, diags))
         return;

@@ -2,6 +2,7 @@
 #ifndef FLAMBE_EXPERIMENT_SPEC_H
 #define FLAMBE_EXPERIMENT_SPEC_H
 
+#include "base/strtab.h"
 #include "experiment/machine.h"
 #include "experiment/resource.h"
 #include "experiment/stage.h"
@@ -44,7 +45,10 @@ extern const struct schema experiment_schema, devices_schema;
 struct experiment_options {
     struct machine machine; /* to run on */
     uint64_t seed;          /* for a file without one */
-    bool on_cluster;        /* a cluster's hosts carry it out: '!cluster PATH' is allowed */
+    /* Where this machine has them, over what the file says: paths (char *) by the name of the
+     * resource, and by the module of the extension. NULL: the file alone says. */
+    const struct strtab *resources, *extensions;
+    bool on_cluster; /* a cluster's hosts carry it out: '!cluster PATH' is allowed */
 };
 
 /* Reads and checks the file. All its errors are in `diags` (initialised here; the caller frees it

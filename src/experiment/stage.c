@@ -3,6 +3,7 @@
 #include "base/mem.h"
 #include "experiment/program.h"
 #include "experiment/refuse.h"
+#include "experiment/shell_line.h"
 #include <ctype.h>
 #include <stdlib.h>
 #include <string.h>
@@ -218,33 +219,55 @@ static bool is_known_place(const struct stage *s, struct str name)
     return false;
 }
 
-/* `${NAME}` is the shell's, and `{ …` without a name is nobody's: both stay as they are. */
-static void check_places(const struct stage *s, const struct yaml_node *n, struct diags *diags)
+static void refuse_place(const struct yaml_node *n, struct str name, const char *why,
+                         const char *fix, struct diags *diags)
 {
-    const char *p = n->text, *end = n->text + n->text_len;
-    while (p < end && !diags_full(diags)) {
-        if (p + 1 < end && (*p == '{' || *p == '}') && p[1] == *p) {
-            p += 2;
+    size_t row = 1;
+    for (const char *p = n->text; p < name.p; p++)
+        row += *p == '\n';
+    refuse(diags, n->at,
+           mem_printf("no value can be put in for {%.*s} in line %zu of the command: %s",
+                      STR_FMT(name), row, why),
+           mem_dup(fix));
+}
+
+/* `${NAME}` is the shell's, and `{ …` without a name is nobody's: both stay as they are. `line`:
+ * the text is one for the shell. */
+static void check_places(const struct stage *s, const struct yaml_node *n, bool line,
+                         struct diags *diags)
+{
+    struct str text = {n->text, n->text_len};
+    struct shell_line shell = {0};
+    for (size_t i = 0; i < text.n && !diags_full(diags); i++) {
+        struct str name = place_name(text, i);
+        bool brace = place_is_brace(text, i), known = name.p && is_known_place(s, name);
+        const char *fix, *why = !brace && known && line ? shell_refusal(&shell, &fix) : NULL;
+        if (why) {
+            refuse_place(n, name, why, fix, diags);
+            return; /* one tells of those behind it */
+        }
+        if (!brace && name.p && !known && is_identifier(name))
+            unknown_place(s, n, name, diags);
+        if (!brace && known) {
+            shell_pass(&shell);
+            i += name.n + 1;
             continue;
         }
-        const char *close = *p == '{' ? memchr(p, '}', (size_t)(end - p)) : NULL;
-        struct str name = {p + 1, close ? (size_t)(close - p - 1) : 0};
-        bool shells = p > n->text && p[-1] == '$';
-        if (close && !shells && is_identifier(name) && !is_known_place(s, name))
-            unknown_place(s, n, name, diags);
-        p++;
+        shell_step(&shell, text.p[i]);
+        i += brace;
     }
 }
 
-static void check_command_text(const struct stage *s, const struct yaml_node *n,
+/* `line`: what is text is for the shell. */
+static void check_command_text(const struct stage *s, const struct yaml_node *n, bool line,
                                struct diags *diags)
 {
     if (n->bad || link_is_tag(n->tag))
         return;
     if (n->kind == YAML_STRING && !n->tag)
-        check_places(s, n, diags);
+        check_places(s, n, line, diags);
     for (size_t i = 0; n->kind == YAML_LIST && i < n->count; i++)
-        check_command_text(s, n->items[i], diags);
+        check_command_text(s, n->items[i], line && space_is_option(n), diags);
 }
 
 static void check_command(const struct stage *s, struct diags *diags)
@@ -252,7 +275,7 @@ static void check_command(const struct stage *s, struct diags *diags)
     const struct yaml_node *n = s->command;
     if (!n || n->bad)
         return;
-    check_command_text(s, n, diags);
+    check_command_text(s, n, true, diags);
     if (is_open(n))
         return;
     if (n->kind != YAML_STRING && n->kind != YAML_LIST) {

@@ -1,43 +1,10 @@
-/* See store.h. The schema, opening, transactions, facts and stages.
- *
- * WAL, so that readers never wait for the driver, and so that a commit costs no wait for the disk:
- * see store_sync(). */
+/* See store.h. Statements, transactions, facts and stages. */
 #include "experiment/store.h"
 #include "base/mem.h"
 #include "experiment/store_priv.h"
-#include "os/fs.h"
 #include <errno.h>
-#include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
-#include <unistd.h>
-
-/* metric has no key of its own: points are only ever appended, and found by trial. */
-static const char schema[] =
-    "CREATE TABLE fact(key TEXT PRIMARY KEY, value TEXT) WITHOUT ROWID;"
-    "CREATE TABLE stage(id INTEGER PRIMARY KEY, name TEXT NOT NULL, state INTEGER NOT NULL,"
-    " planned INTEGER NOT NULL, at_most INTEGER NOT NULL, metric TEXT, maximize INTEGER NOT NULL,"
-    " best INTEGER NOT NULL, fingerprint TEXT, note TEXT);"
-    "CREATE TABLE trial(id INTEGER PRIMARY KEY, stage INTEGER NOT NULL, number INTEGER NOT NULL,"
-    " name TEXT NOT NULL, params TEXT, fingerprint TEXT, state INTEGER NOT NULL,"
-    " attempts INTEGER NOT NULL, started INTEGER, ended INTEGER, ending TEXT,"
-    " exit_status INTEGER, signal INTEGER, message TEXT, user_time INTEGER, system_time INTEGER,"
-    " memory_peak INTEGER, host TEXT, gpus TEXT, objective REAL, warning TEXT,"
-    " draw TEXT);"
-    "CREATE UNIQUE INDEX trial_number ON trial(stage, number);"
-    "CREATE INDEX trial_state ON trial(stage, state);"
-    "CREATE INDEX trial_retired ON trial(fingerprint) WHERE stage<0;"
-    "CREATE TABLE attempt(trial INTEGER NOT NULL, number INTEGER NOT NULL, started INTEGER,"
-    " ended INTEGER, ending TEXT, exit_status INTEGER, signal INTEGER, message TEXT);"
-    "CREATE INDEX attempt_trial ON attempt(trial);"
-    "CREATE TABLE tag(id INTEGER PRIMARY KEY, name TEXT UNIQUE NOT NULL);"
-    "CREATE TABLE summary(trial INTEGER NOT NULL, tag INTEGER NOT NULL, count INTEGER NOT NULL,"
-    " first_step INTEGER NOT NULL, last_step INTEGER NOT NULL, last REAL, low REAL, high REAL,"
-    " PRIMARY KEY(trial, tag)) WITHOUT ROWID;"
-    "CREATE TABLE metric(trial INTEGER NOT NULL, tag INTEGER NOT NULL, step INTEGER NOT NULL,"
-    " wall INTEGER NOT NULL, value REAL);"
-    "CREATE INDEX metric_trial ON metric(trial, tag, step);";
 
 static const char *const statements[STATEMENT_COUNT] = {
     [BEGIN] = "BEGIN IMMEDIATE",
@@ -57,17 +24,33 @@ static const char *const statements[STATEMENT_COUNT] = {
     [ADD_ATTEMPT] = "INSERT INTO attempt VALUES(?,?,?,?,?,?,?,?)",
     [GET_ATTEMPTS] = "SELECT number, started, ended, ending, exit_status, signal, message FROM "
                      "attempt WHERE trial=? ORDER BY rowid",
+    [GET_TAG] = "SELECT id FROM tag WHERE name=?",
     [ADD_TAG] = "INSERT INTO tag(name) VALUES(?)",
     [GET_SUMMARY] = "SELECT last_step, count, first_step, low, high FROM summary WHERE trial=? AND "
                     "tag=?",
     [PUT_SUMMARY] = "INSERT OR REPLACE INTO summary VALUES(?,?,?,?,?,?,?,?)",
+    [DROP_SUMMARY] = "DELETE FROM summary WHERE trial=? AND tag=?",
     [ADD_POINT] = "INSERT INTO metric VALUES(?,?,?,?,?)",
+    [GET_EXTREMES] = "SELECT count(*), min(value), max(value) FROM metric WHERE trial=? AND tag=? "
+                     "AND step>=?",
     [DROP_POINTS_OF_TAG] = "DELETE FROM metric WHERE trial=? AND tag=? AND step>=?",
-    [GET_METRICS] = "SELECT t.name, s.count, s.first_step, s.last_step, s.last, s.low, s.high FROM "
-                    "summary s JOIN tag t ON t.id=s.tag WHERE s.trial=? ORDER BY t.name",
+    [GET_LAST_POINT] = "SELECT step, value FROM metric WHERE trial=? AND tag=? ORDER BY step DESC, "
+                       "rowid DESC LIMIT 1",
+    [GET_METRICS] = "SELECT t.name, s.count, s.first_step, s.last_step, s.last, s.low, s.high, "
+                    "s.tag FROM summary s JOIN tag t ON t.id=s.tag WHERE s.trial=? ORDER BY t.name",
     [GET_POINTS] = "SELECT step, wall, value FROM metric WHERE trial=? AND tag=(SELECT id FROM tag "
                    "WHERE name=?) ORDER BY step, rowid",
+/* The trial first: by its index, and few of them whatever the stages are. */
+#define RETIRED                                                                                \
+    "SELECT t.id, t.name, t.params, t.fingerprint, g.name, (-1-g.id)/1024 FROM trial t CROSS " \
+    "JOIN stage g ON g.id=t.stage WHERE t.stage<0 AND t.state IN (2, 4) AND "
+#define LATEST " ORDER BY t.stage, t.id DESC LIMIT 1"
+    [FIND_BY_PRINT] = RETIRED "t.fingerprint=?1" LATEST,
+    [FIND_BY_PARAMS] = RETIRED "g.name=?2 AND t.params IS ?3" LATEST,
+    [ADOPT] = "UPDATE trial SET stage=?, number=?, name=? WHERE id=?",
 };
+_Static_assert(TRIAL_SUCCESS == 2 && TRIAL_STOPPED == 4 && STORE_STAGES_MAX == 1024,
+               "RETIRED names them by number");
 
 const char *trial_state_name(enum trial_state s)
 {
@@ -102,7 +85,7 @@ enum run_state run_state_now(const char *fact, bool held)
 /* ---- errors and statements --------------------------------------------------------------------
  */
 
-static int damaged(const char *path, const char *why, struct err *err)
+int store_damaged(const char *path, const char *why, struct err *err)
 {
     return err_set(
         err, ERR_PARSE,
@@ -131,7 +114,8 @@ static int explain(const struct store *s, struct err *err)
     switch (code) {
     case SQLITE_CORRUPT:
     case SQLITE_NOTADB:
-        return damaged(s->path, text, err);
+    case SQLITE_TOOBIG: /* STORE_TEXT_MAX */
+        return store_damaged(s->path, text, err);
     case SQLITE_FULL:
         return err_set_sys(err, ENOSPC, "cannot write '%s'", s->path);
     case SQLITE_IOERR:
@@ -208,6 +192,17 @@ char *store_column_dup(sqlite3_stmt *st, int at)
     return mem_dup((const char *)sqlite3_column_text(st, at));
 }
 
+int64_t store_column_within(sqlite3_stmt *st, int at, int64_t low, int64_t high)
+{
+    int64_t n = sqlite3_column_int64(st, at);
+    return n < low ? low : n > high ? high : n;
+}
+
+bool store_is_name(const char *name)
+{
+    return name && *name && !strchr(name, '/') && strcmp(name, ".") != 0 && strcmp(name, "..") != 0;
+}
+
 int store_write(struct store *s, struct err *err)
 {
     if (s->writing)
@@ -249,154 +244,6 @@ int store_sync(struct store *s, struct err *err)
         rc = store_commit(s, err);
     sqlite3_exec(s->db, "PRAGMA synchronous=NORMAL", NULL, NULL, NULL);
     return rc;
-}
-
-/* ---- opening ----------------------------------------------------------------------------------
- */
-
-static int open_db(struct store *s, const char *path, int flags, struct err *err)
-{
-    if (sqlite3_open_v2(path, &s->db, flags, NULL) != SQLITE_OK)
-        return store_fail(s, err);
-    sqlite3_busy_timeout(s->db, STORE_BUSY_MS);
-    sqlite3_extended_result_codes(s->db, 1);
-    sqlite3_db_config(s->db, SQLITE_DBCONFIG_DEFENSIVE, 1, NULL);
-    sqlite3_limit(s->db, SQLITE_LIMIT_ATTACHED, 0);
-    return 0;
-}
-
-/* What has been linked into a directory is there after a power cut only when that is synced. */
-static int sync_directory(const char *path, struct err *err)
-{
-    int fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    int rc = fd >= 0 && fsync(fd) == 0 ? 0 : err_set_sys(err, errno, "cannot sync '%s'", path);
-    if (fd >= 0)
-        close(fd);
-    return rc;
-}
-
-/* The file is whole under its name or not there at all: a file that a crash left half made would
- * look like a damaged one. So there is no journal either, which a crash would leave behind. */
-static int create(struct store *s, const char *directory, struct err *err)
-{
-    AUTO_FREE char *fresh = mem_printf("%s.new", s->path);
-    struct store maker = {.path = fresh};
-    unlink(fresh);
-    int rc = open_db(&maker, fresh, SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE, err);
-    AUTO_FREE char *head = mem_printf("PRAGMA journal_mode=MEMORY; PRAGMA application_id=%d; "
-                                      "PRAGMA user_version=%d; BEGIN; %s COMMIT;",
-                                      STORE_APPLICATION, STORE_VERSION, schema);
-    if (rc == 0)
-        rc = store_exec(&maker, head, err);
-    sqlite3_close(maker.db);
-    /* link(2), unlike rename(2), never takes another's place. */
-    if (rc == 0 && link(fresh, s->path) == -1)
-        rc = err_set_sys(err, errno, "cannot make '%s'", s->path);
-    unlink(fresh);
-    return rc == 0 ? sync_directory(directory, err) : -1;
-}
-
-static int read_number(struct store *s, const char *sql, int64_t *out, struct err *err)
-{
-    sqlite3_stmt *st = store_prepare(s, sql, err);
-    if (!st)
-        return -1;
-    int rc = sqlite3_step(st);
-    if (rc == SQLITE_ROW)
-        *out = sqlite3_column_int64(st, 0);
-    else
-        store_fail(s, err);
-    sqlite3_finalize(st);
-    return rc == SQLITE_ROW ? 0 : -1;
-}
-
-static int check_whole(struct store *s, struct err *err)
-{
-    sqlite3_stmt *st = store_prepare(s, "PRAGMA quick_check(1)", err);
-    if (!st)
-        return -1;
-    int rc = sqlite3_step(st);
-    AUTO_FREE char *text = rc == SQLITE_ROW ? store_column_dup(st, 0) : NULL;
-    if (rc != SQLITE_ROW)
-        store_fail(s, err);
-    sqlite3_finalize(st);
-    if (rc != SQLITE_ROW)
-        return -1;
-    return text && strcmp(text, "ok") == 0 ? 0 : damaged(s->path, text ? text : "no answer", err);
-}
-
-static int check(struct store *s, struct err *err)
-{
-    int64_t application = 0, version = 0;
-    if (read_number(s, "PRAGMA application_id", &application, err) == -1 ||
-        read_number(s, "PRAGMA user_version", &version, err) == -1)
-        return -1;
-    if (application != STORE_APPLICATION)
-        return damaged(s->path, "it does not say that it is flambe's", err);
-    if (version > STORE_VERSION)
-        return err_set(err, ERR_CONFLICT, "'%s' was made by a newer flambe", s->path);
-    return s->writable ? check_whole(s, err) : 0;
-}
-
-/* A reader of a WAL file makes two files beside it. Where it may not, and no writer has made them,
- * nobody writes: the file is read as it is. */
-static int open_to_read(struct store *s, const char *directory, struct err *err)
-{
-    AUTO_FREE char *wal = mem_printf("%s-wal", s->path);
-    if (access(directory, W_OK) == 0 || fs_exists(wal))
-        return open_db(s, s->path, SQLITE_OPEN_READONLY, err);
-    AUTO_BUF struct buf uri = {0};
-    buf_adds(&uri, "file:");
-    for (const char *c = s->path; *c; c++) {
-        if (strchr("%?#", *c))
-            buf_addf(&uri, "%%%02x", (unsigned char)*c);
-        else
-            buf_addc(&uri, *c);
-    }
-    buf_adds(&uri, "?immutable=1");
-    return open_db(s, buf_text(&uri), SQLITE_OPEN_READONLY | SQLITE_OPEN_URI, err);
-}
-
-int store_open(const char *directory, enum store_mode mode, struct store **out, struct err *err)
-{
-    struct store *s = mem_alloc(sizeof *s);
-    s->path = fs_join(directory, STORE_FILE);
-    s->writable = mode != STORE_READ;
-    int rc = mode == STORE_CREATE ? create(s, directory, err) : 0;
-    struct stat st;
-    if (rc == 0 && stat(s->path, &st) == -1)
-        rc = errno == ENOENT || errno == ENOTDIR
-                 ? err_set(err, ERR_NOT_FOUND, "'%s' has no results of flambe", directory)
-                 : err_set_sys(err, errno, "cannot look at '%s'", s->path);
-    if (rc == 0)
-        rc = s->writable ? open_db(s, s->path, SQLITE_OPEN_READWRITE, err)
-                         : open_to_read(s, directory, err);
-    if (rc == 0)
-        rc = check(s, err);
-    if (rc == 0 && s->writable)
-        rc = store_exec(s,
-                        "PRAGMA journal_mode=WAL; PRAGMA synchronous=NORMAL; "
-                        "PRAGMA cache_size=-8192",
-                        err);
-    if (rc == 0)
-        *out = s;
-    else
-        store_close(s);
-    return rc;
-}
-
-void store_close(struct store *s)
-{
-    if (!s)
-        return;
-    for (size_t i = 0; i < STATEMENT_COUNT; i++)
-        sqlite3_finalize(s->statements[i]);
-    if (s->writing)
-        sqlite3_exec(s->db, "ROLLBACK", NULL, NULL, NULL);
-    sqlite3_close(s->db);
-    store_tags_done(s);
-    free(s->path);
-    free(s);
 }
 
 /* ---- facts ------------------------------------------------------------------------------------
@@ -444,22 +291,24 @@ int store_put_stage(struct store *s, const struct store_stage *g, struct err *er
     return store_run(s, st, err);
 }
 
-static void read_stage(sqlite3_stmt *st, struct store_stage *out)
+static int read_stage(struct store *s, sqlite3_stmt *st, struct store_stage *out, struct err *err)
 {
-    int state = sqlite3_column_int(st, 2);
+    int64_t id = sqlite3_column_int64(st, 0), state = sqlite3_column_int64(st, 2);
+    const char *name = (const char *)sqlite3_column_text(st, 1);
+    if (id >= STORE_STAGES_MAX || !store_is_name(name))
+        return store_damaged(s->path, "it has a stage that cannot be", err);
     *out = (struct store_stage){
-        .id = sqlite3_column_int(st, 0),
-        .name = store_column_dup(st, 1),
+        .id = (int)id,
+        .name = mem_dup(name),
         .state = state >= 0 && state < STAGE_STATE_COUNT ? (enum stage_state)state : STAGE_PENDING,
-        .planned = sqlite3_column_int64(st, 3),
+        .planned = store_column_within(st, 3, 0, STORE_COUNT_MAX),
         .at_most = sqlite3_column_int(st, 4),
         .metric = store_column_dup(st, 5),
         .maximize = sqlite3_column_int(st, 6),
         .best = sqlite3_column_int(st, 7),
         .fingerprint = store_column_dup(st, 8),
         .note = store_column_dup(st, 9)};
-    if (!out->name)
-        out->name = mem_dup("");
+    return 0;
 }
 
 int store_stages(struct store *s, struct store_stage **out, size_t *count, struct err *err)
@@ -469,15 +318,16 @@ int store_stages(struct store *s, struct store_stage **out, size_t *count, struc
         return -1;
     struct store_stage *stages = NULL;
     size_t n = 0, cap = 0;
-    int rc;
-    while ((rc = sqlite3_step(st)) == SQLITE_ROW) {
+    int rc = SQLITE_DONE, result = 0;
+    while (result == 0 && (rc = sqlite3_step(st)) == SQLITE_ROW) {
         MEM_PUSH_ROOM(stages, n, cap);
-        read_stage(st, &stages[n++]);
+        result = read_stage(s, st, &stages[n], err);
+        n += result == 0;
     }
-    if (rc != SQLITE_DONE)
-        store_fail(s, err);
+    if (result == 0 && rc != SQLITE_DONE)
+        result = store_fail(s, err);
     sqlite3_finalize(st);
-    if (rc != SQLITE_DONE) {
+    if (result == -1) {
         store_stages_free(stages, n);
         return -1;
     }
@@ -506,9 +356,9 @@ int store_counts(struct store *s, int stage, struct store_counts *out, struct er
     sqlite3_bind_int(st, 1, stage);
     int rc;
     while ((rc = sqlite3_step(st)) == SQLITE_ROW) {
-        int state = sqlite3_column_int(st, 0);
+        int64_t state = sqlite3_column_int64(st, 0);
         if (state >= 0 && state < TRIAL_STATE_COUNT)
-            counts.by_state[state] = sqlite3_column_int64(st, 1);
+            counts.by_state[state] = store_column_within(st, 1, 0, STORE_COUNT_MAX);
     }
     if (rc != SQLITE_DONE)
         store_fail(s, err);

@@ -14,14 +14,16 @@
 #include <stdint.h>
 
 #define STORE_FILE "flambe.db"
-#define STORE_VERSION 1
+#define STORE_VERSION 2 /* a change of the schema is a new one; earlier ones are read too */
 
 struct store;
 
 enum store_mode { STORE_READ, STORE_WRITE, STORE_CREATE };
 
 /* `directory` is output__NAME. ERR_NOT_FOUND where it has no state; ERR_PARSE, with what to do,
- * where the file is damaged or not flambe's; ERR_CONFLICT where a newer flambe made it. */
+ * where the file is damaged or not flambe's; ERR_CONFLICT where a newer flambe made it. It may be
+ * anybody's: rows that cannot be are ERR_PARSE when they are read, numbers come within bounds,
+ * names of stages and trials are those of directories; other texts may be any bytes. */
 int store_open(const char *directory, enum store_mode mode, struct store **out,
                struct err *err) MUST_CHECK;
 void store_close(struct store *s); /* without a commit; NULL is legal */
@@ -30,6 +32,9 @@ void store_close(struct store *s); /* without a commit; NULL is legal */
 int store_commit(struct store *s, struct err *err) MUST_CHECK;
 /* The same, for all commits up to now, through a power cut too. Costs the disk's own time. */
 int store_sync(struct store *s, struct err *err) MUST_CHECK;
+
+/* Whether it can be the name of a stage's or a trial's directory, which leads nowhere else. */
+bool store_is_name(const char *name);
 
 /* ---- facts: one value by name ------------------------------------------------------------- */
 
@@ -41,6 +46,8 @@ char *store_get(struct store *s, const char *key);
 
 #define STORE_STATE "state" /* a run_state_name(), of the last run */
 #define STORE_BEGAN "began" /* wall time of the last run's begin: microseconds, as decimal text */
+
+#define STORE_ENDED "ended" /* the same of its end; absent, or an earlier run's, until then */
 
 enum run_state {
     RUN_RUNNING,     /* what a run writes first; and that it did not end, where none is at work */
@@ -121,6 +128,8 @@ struct store_trial {
  * are what they were. Strings are copied. */
 int store_put_trial(struct store *s, struct store_trial *t, struct err *err) MUST_CHECK;
 void store_trial_done(struct store_trial *t);
+/* How its last attempt ended: "exited with status 3: boom"; nothing where it has not. */
+void store_trial_reason(const struct store_trial *t, struct buf *out);
 /* ERR_NOT_FOUND where there is none. */
 int store_trial(struct store *s, int stage, int64_t number, struct store_trial *out,
                 struct err *err) MUST_CHECK;
@@ -182,6 +191,26 @@ int store_each_attempt(struct store *s, int64_t trial,
                        void (*fn)(void *ctx, const struct store_attempt *a), void *ctx,
                        struct err *err) MUST_CHECK;
 
+/* ---- for who looks on while another process writes ------------------------------------------ */
+
+/* One attempt that has ended. */
+struct store_end {
+    int64_t row;
+    bool last; /* the trial's last attempt so far */
+    struct store_attempt attempt;
+    /* Its stage, number, name, warning, and, as of this attempt, how it ended; `state` is pending
+     * where it was tried again, or is to be. */
+    struct store_trial trial;
+};
+/* Those behind the row *after (0: all), in the order in which they ended; *after becomes the last
+ * one's. */
+int store_each_end(struct store *s, int64_t *after,
+                   void (*fn)(void *ctx, const struct store_end *e), void *ctx,
+                   struct err *err) MUST_CHECK;
+/* How long the stage's trials that have ended took, all together, and how many there are. */
+int store_spent(struct store *s, int stage, usec_t *sum, int64_t *count,
+                struct err *err) MUST_CHECK;
+
 /* ---- metrics ------------------------------------------------------------------------------ */
 
 /* A point with a step that its tag has passed already voids those from that step on. */
@@ -203,7 +232,8 @@ int store_each_metric(struct store *s, int64_t trial,
 int store_each_point(struct store *s, int64_t trial, const char *tag,
                      bool (*fn)(void *ctx, int64_t step, usec_t wall, double value), void *ctx,
                      struct err *err) MUST_CHECK;
-/* All tags that any trial of the stage (-1: of any) has. */
-int store_tags(struct store *s, int stage, struct strv *out, struct err *err) MUST_CHECK;
+/* The first `max` tags, by name, that any trial of the stage (-1: of any) has. */
+int store_tags(struct store *s, int stage, size_t max, struct strv *out,
+               struct err *err) MUST_CHECK;
 
 #endif

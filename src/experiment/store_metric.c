@@ -38,42 +38,32 @@ void store_tags_done(struct store *s)
 static void keep_tag(struct store *s, struct str name, int64_t id)
 {
     struct tag *t = mem_alloc(sizeof *t);
+    if (s->tags && strtab_count(s->tags) >= STORE_TAGS_CACHED)
+        store_tags_done(s);
+    if (!s->tags)
+        s->tags = strtab_new();
     t->id = id;
     free(strtab_put(s->tags, name, t));
 }
 
-static int load_tags(struct store *s, struct err *err)
+/* *out stays where it is unknown. */
+static int find_tag(struct store *s, struct str name, int64_t *out, struct err *err)
 {
-    sqlite3_stmt *st = store_prepare(s, "SELECT id, name FROM tag", err);
+    sqlite3_stmt *st = store_statement(s, GET_TAG, err);
     if (!st)
         return -1;
-    s->tags = strtab_new();
-    int rc;
-    while ((rc = sqlite3_step(st)) == SQLITE_ROW) {
-        struct str name = {(const char *)sqlite3_column_text(st, 1),
-                           (size_t)sqlite3_column_bytes(st, 1)};
-        keep_tag(s, name, sqlite3_column_int64(st, 0));
-    }
-    if (rc != SQLITE_DONE)
+    sqlite3_bind_text(st, 1, name.p, (int)name.n, SQLITE_STATIC);
+    int rc = sqlite3_step(st);
+    if (rc == SQLITE_ROW)
+        *out = sqlite3_column_int64(st, 0);
+    else if (rc != SQLITE_DONE)
         store_fail(s, err);
-    sqlite3_finalize(st);
-    if (rc == SQLITE_DONE)
-        return 0;
-    store_tags_done(s);
-    return -1;
+    sqlite3_reset(st);
+    return rc == SQLITE_ROW || rc == SQLITE_DONE ? 0 : -1;
 }
 
-static int tag_id(struct store *s, struct str name, int64_t *out, struct err *err)
+static int add_tag(struct store *s, struct str name, int64_t *out, struct err *err)
 {
-    if (!s->tags && load_tags(s, err) == -1)
-        return -1;
-    const struct tag *had = strtab_get(s->tags, name);
-    if (had) {
-        *out = had->id;
-        return 0;
-    }
-    if (strtab_count(s->tags) >= STORE_TAGS_MAX)
-        return err_set(err, ERR_LIMIT, "more than %d different metrics", STORE_TAGS_MAX);
     sqlite3_stmt *st = store_statement(s, ADD_TAG, err);
     if (!st)
         return -1;
@@ -81,7 +71,21 @@ static int tag_id(struct store *s, struct str name, int64_t *out, struct err *er
     if (store_run(s, st, err) == -1)
         return -1;
     *out = sqlite3_last_insert_rowid(s->db);
-    keep_tag(s, name, *out);
+    return 0;
+}
+
+static int tag_id(struct store *s, struct str name, int64_t *out, struct err *err)
+{
+    const struct tag *had = s->tags ? strtab_get(s->tags, name) : NULL;
+    int64_t id = 0; /* no row's */
+    if (had) {
+        *out = had->id;
+        return 0;
+    }
+    if (find_tag(s, name, &id, err) == -1 || (!id && add_tag(s, name, &id, err) == -1))
+        return -1;
+    keep_tag(s, name, id);
+    *out = id;
     return 0;
 }
 
@@ -100,7 +104,7 @@ static int get_summary(struct store *s, int64_t trial, int64_t tag, struct summa
     *out = (struct summary){.last = NAN, .low = NAN, .high = NAN};
     if (rc == SQLITE_ROW) {
         out->last_step = sqlite3_column_int64(st, 0);
-        out->count = sqlite3_column_int64(st, 1);
+        out->count = store_column_within(st, 1, 0, STORE_COUNT_MAX);
         out->first_step = sqlite3_column_int64(st, 2);
         out->low = column_real(st, 3);
         out->high = column_real(st, 4);
@@ -128,20 +132,82 @@ static int put_summary(struct store *s, int64_t trial, int64_t tag, const struct
     return store_run(s, st, err);
 }
 
+/* The one of the lowest or highest value is gone, and the next is not known: made from the points
+ * when somebody asks, as a program that repeats steps would have all read for each. */
+static bool is_open(const struct summary *m)
+{
+    return m->low > m->high;
+}
+
+static void set_open(struct summary *m)
+{
+    m->low = INFINITY;
+    m->high = -INFINITY;
+}
+
 static void count_point(struct summary *m, int64_t step, double value)
 {
     if (m->count++ == 0)
         m->first_step = step;
     m->last_step = step;
     m->last = value;
+    if (is_open(m))
+        return;
     m->low = isnan(m->low) || value < m->low ? value : m->low;
     m->high = isnan(m->high) || value > m->high ? value : m->high;
 }
 
-/* Removes the tag's points from `step` on and makes its summary anew from those that are left. */
-static int cut_tag(struct store *s, int64_t trial, int64_t tag, int64_t step, struct summary *out,
+/* Of the tag's points from `step` on. */
+static int get_extremes(struct store *s, int64_t trial, int64_t tag, int64_t step,
+                        struct summary *out, struct err *err)
+{
+    sqlite3_stmt *st = store_statement(s, GET_EXTREMES, err);
+    if (!st)
+        return -1;
+    sqlite3_bind_int64(st, 1, trial);
+    sqlite3_bind_int64(st, 2, tag);
+    sqlite3_bind_int64(st, 3, step);
+    int rc = sqlite3_step(st);
+    if (rc == SQLITE_ROW) {
+        out->count = store_column_within(st, 0, 0, STORE_COUNT_MAX);
+        out->low = column_real(st, 1);
+        out->high = column_real(st, 2);
+    } else {
+        store_fail(s, err);
+    }
+    sqlite3_reset(st);
+    return rc == SQLITE_ROW ? 0 : -1;
+}
+
+/* Sets the summary's end to the tag's last point; `count` to 0 where there is none. */
+static int get_last(struct store *s, int64_t trial, int64_t tag, struct summary *m, struct err *err)
+{
+    sqlite3_stmt *st = store_statement(s, GET_LAST_POINT, err);
+    if (!st)
+        return -1;
+    sqlite3_bind_int64(st, 1, trial);
+    sqlite3_bind_int64(st, 2, tag);
+    int rc = sqlite3_step(st);
+    if (rc == SQLITE_ROW) {
+        m->last_step = sqlite3_column_int64(st, 0);
+        m->last = column_real(st, 1);
+    } else if (rc == SQLITE_DONE) {
+        m->count = 0;
+    } else {
+        store_fail(s, err);
+    }
+    sqlite3_reset(st);
+    return rc == SQLITE_ROW || rc == SQLITE_DONE ? 0 : -1;
+}
+
+/* Removes the tag's points from `step` on, and takes them out of its summary. Costs no more than
+ * what is removed. */
+static int cut_tag(struct store *s, int64_t trial, int64_t tag, int64_t step, struct summary *m,
                    struct err *err)
 {
+    struct summary gone = {0};
+    if (get_extremes(s, trial, tag, step, &gone, err) == -1)
+        return -1;
     sqlite3_stmt *st = store_statement(s, DROP_POINTS_OF_TAG, err);
     if (!st)
         return -1;
@@ -150,20 +216,14 @@ static int cut_tag(struct store *s, int64_t trial, int64_t tag, int64_t step, st
     sqlite3_bind_int64(st, 3, step);
     if (store_run(s, st, err) == -1)
         return -1;
-    st = store_prepare(
-        s, "SELECT step, value FROM metric WHERE trial=? AND tag=? ORDER BY step, rowid", err);
-    if (!st)
+    m->count = m->count > gone.count ? m->count - gone.count : 1;
+    if (gone.low <= m->low || gone.high >= m->high) /* NaN: none of them had a value */
+        set_open(m);
+    if (get_last(s, trial, tag, m, err) == -1)
         return -1;
-    sqlite3_bind_int64(st, 1, trial);
-    sqlite3_bind_int64(st, 2, tag);
-    *out = (struct summary){.last = NAN, .low = NAN, .high = NAN};
-    int rc;
-    while ((rc = sqlite3_step(st)) == SQLITE_ROW)
-        count_point(out, sqlite3_column_int64(st, 0), column_real(st, 1));
-    if (rc != SQLITE_DONE)
-        store_fail(s, err);
-    sqlite3_finalize(st);
-    return rc == SQLITE_DONE ? 0 : -1;
+    if (!m->count)
+        *m = (struct summary){.last = NAN, .low = NAN, .high = NAN};
+    return 0;
 }
 
 /* ---- points -----------------------------------------------------------------------------------
@@ -196,13 +256,16 @@ int store_add_point(struct store *s, int64_t trial, struct str tag, int64_t step
 static int purge_tag(struct store *s, int64_t trial, int64_t tag, int64_t step, struct err *err)
 {
     struct summary m;
-    if (cut_tag(s, trial, tag, step, &m, err) == -1)
+    if (get_summary(s, trial, tag, &m, err) == -1 || cut_tag(s, trial, tag, step, &m, err) == -1)
         return -1;
     if (m.count)
         return put_summary(s, trial, tag, &m, err);
-    AUTO_FREE char *sql = mem_printf("DELETE FROM summary WHERE trial=%lld AND tag=%lld",
-                                     (long long)trial, (long long)tag);
-    return store_exec(s, sql, err);
+    sqlite3_stmt *st = store_statement(s, DROP_SUMMARY, err);
+    if (!st)
+        return -1;
+    sqlite3_bind_int64(st, 1, trial);
+    sqlite3_bind_int64(st, 2, tag);
+    return store_run(s, st, err);
 }
 
 int store_purge(struct store *s, int64_t trial, int64_t step, struct err *err)
@@ -235,6 +298,22 @@ int store_purge(struct store *s, int64_t trial, int64_t step, struct err *err)
 /* ---- reading ----------------------------------------------------------------------------------
  */
 
+/* Makes an open summary whole; a store that writes keeps what was made. */
+static int close_summary(struct store *s, int64_t trial, int64_t tag, struct summary *m,
+                         struct err *err)
+{
+    struct summary all = {0};
+    if (!is_open(m))
+        return 0;
+    if (get_extremes(s, trial, tag, INT64_MIN, &all, err) == -1)
+        return -1;
+    m->low = all.low > all.high ? NAN : all.low; /* somebody's texts among the numbers */
+    m->high = all.low > all.high ? NAN : all.high;
+    if (!s->writable)
+        return 0;
+    return store_write(s, err) == -1 ? -1 : put_summary(s, trial, tag, m, err);
+}
+
 int store_each_metric(struct store *s, int64_t trial,
                       void (*fn)(void *ctx, const struct store_metric *m), void *ctx,
                       struct err *err)
@@ -243,22 +322,26 @@ int store_each_metric(struct store *s, int64_t trial,
     if (!st)
         return -1;
     sqlite3_bind_int64(st, 1, trial);
-    int rc;
-    while ((rc = sqlite3_step(st)) == SQLITE_ROW) {
-        struct store_metric m = {.tag = (const char *)sqlite3_column_text(st, 0),
-                                 .count = sqlite3_column_int64(st, 1),
-                                 .first_step = sqlite3_column_int64(st, 2),
-                                 .last_step = sqlite3_column_int64(st, 3),
-                                 .last = column_real(st, 4),
-                                 .min = column_real(st, 5),
-                                 .max = column_real(st, 6)};
-        if (m.tag)
-            fn(ctx, &m);
+    int rc, result = 0;
+    while (result == 0 && (rc = sqlite3_step(st)) != SQLITE_DONE) {
+        if (rc != SQLITE_ROW) {
+            result = store_fail(s, err);
+            break;
+        }
+        const char *tag = (const char *)sqlite3_column_text(st, 0);
+        struct summary m = {.count = store_column_within(st, 1, 0, STORE_COUNT_MAX),
+                            .first_step = sqlite3_column_int64(st, 2),
+                            .last_step = sqlite3_column_int64(st, 3),
+                            .last = column_real(st, 4),
+                            .low = column_real(st, 5),
+                            .high = column_real(st, 6)};
+        result = close_summary(s, trial, sqlite3_column_int64(st, 7), &m, err);
+        if (result == 0 && tag)
+            fn(ctx, &(struct store_metric){tag, m.count, m.first_step, m.last_step, m.last, m.low,
+                                           m.high});
     }
-    if (rc != SQLITE_DONE)
-        store_fail(s, err);
     sqlite3_reset(st);
-    return rc == SQLITE_DONE ? 0 : -1;
+    return result;
 }
 
 int store_each_point(struct store *s, int64_t trial, const char *tag,
@@ -273,8 +356,8 @@ int store_each_point(struct store *s, int64_t trial, const char *tag,
     int rc = SQLITE_DONE;
     bool more = true;
     while (more && (rc = sqlite3_step(st)) == SQLITE_ROW)
-        more =
-            fn(ctx, sqlite3_column_int64(st, 0), sqlite3_column_int64(st, 1), column_real(st, 2));
+        more = fn(ctx, sqlite3_column_int64(st, 0), store_column_within(st, 1, 0, STORE_TIME_MAX),
+                  column_real(st, 2));
     bool failed = more && rc != SQLITE_DONE;
     if (failed)
         store_fail(s, err);
@@ -282,20 +365,24 @@ int store_each_point(struct store *s, int64_t trial, const char *tag,
     return failed ? -1 : 0;
 }
 
-int store_tags(struct store *s, int stage, struct strv *out, struct err *err)
+int store_tags(struct store *s, int stage, size_t max, struct strv *out, struct err *err)
 {
     AUTO_FREE char *sql =
-        stage < 0
-            ? mem_dup("SELECT name FROM tag ORDER BY name")
-            : mem_printf("SELECT DISTINCT t.name FROM summary s JOIN tag t ON t.id=s.tag JOIN "
-                         "trial r ON r.id=s.trial WHERE r.stage=%d ORDER BY t.name",
-                         stage);
+        stage < 0 ? mem_dup("SELECT name FROM tag ORDER BY name LIMIT ?")
+                  : mem_printf("SELECT DISTINCT t.name FROM summary s JOIN tag t ON t.id=s.tag "
+                               "JOIN trial r ON r.id=s.trial WHERE r.stage=%d ORDER BY t.name "
+                               "LIMIT ?",
+                               stage);
     sqlite3_stmt *st = store_prepare(s, sql, err);
     if (!st)
         return -1;
+    sqlite3_bind_int64(st, 1, (int64_t)max);
     int rc;
-    while ((rc = sqlite3_step(st)) == SQLITE_ROW)
-        strv_take(out, store_column_dup(st, 0));
+    while ((rc = sqlite3_step(st)) == SQLITE_ROW) {
+        char *name = store_column_dup(st, 0);
+        if (name)
+            strv_take(out, name);
+    }
     if (rc != SQLITE_DONE)
         store_fail(s, err);
     sqlite3_finalize(st);

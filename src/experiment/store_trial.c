@@ -1,9 +1,13 @@
 /* Trials and their attempts. See store.h. */
 #include "base/mem.h"
 #include "experiment/store_priv.h"
-#include <math.h>
+#include "experiment/variant.h"
+#include <limits.h>
 #include <stdlib.h>
 #include <string.h>
+
+#define NUMBER_MAX ((int64_t)VARIANTS_MAX)
+#define ATTEMPTS_MAX 1000000000 /* of one trial, as far as is believed */
 
 /* ---- trials -----------------------------------------------------------------------------------
  */
@@ -65,35 +69,57 @@ void store_trial_done(struct store_trial *t)
     *t = (struct store_trial){0};
 }
 
-/* The strings stay SQLite's. */
-static void view_trial(sqlite3_stmt *st, struct store_trial *t)
+void store_trial_reason(const struct store_trial *t, struct buf *out)
 {
-    int state = sqlite3_column_int(st, 6);
+    if (!t->end)
+        return;
+    buf_adds(out, t->end);
+    if (t->signal)
+        buf_addf(out, " by signal %d (%s)", t->signal, strsignal(t->signal));
+    else if (t->exit_status >= 0)
+        buf_addf(out, " with status %d", t->exit_status);
+    if (t->message && *t->message)
+        buf_addf(out, ": %s", t->message);
+}
+
+static usec_t column_time(sqlite3_stmt *st, int at)
+{
+    return store_column_within(st, at, 0, STORE_TIME_MAX);
+}
+
+/* The strings stay SQLite's. */
+static int view_trial(struct store *s, sqlite3_stmt *st, struct store_trial *t, struct err *err)
+{
+    int64_t number = sqlite3_column_int64(st, 2), state = sqlite3_column_int64(st, 6);
     const char *name = (const char *)sqlite3_column_text(st, 3);
+    int objective = sqlite3_column_type(st, 19);
+    if (number < 0 || number >= NUMBER_MAX || !store_is_name(name))
+        return store_damaged(s->path, "it has a trial that cannot be", err);
     *t = (struct store_trial){
         .id = sqlite3_column_int64(st, 0),
-        .stage = sqlite3_column_int(st, 1),
-        .number = sqlite3_column_int64(st, 2),
-        .name = (char *)(name ? name : ""),
+        .stage = (int)store_column_within(st, 1, 0, STORE_STAGES_MAX),
+        .number = number,
+        .name = (char *)name,
         .params = (char *)sqlite3_column_text(st, 4),
         .fingerprint = (char *)sqlite3_column_text(st, 5),
         .state = state >= 0 && state < TRIAL_STATE_COUNT ? (enum trial_state)state : TRIAL_PENDING,
-        .attempts = sqlite3_column_int(st, 7),
-        .started = sqlite3_column_int64(st, 8),
-        .ended = sqlite3_column_int64(st, 9),
+        .attempts = (int)store_column_within(st, 7, 0, ATTEMPTS_MAX),
+        .started = column_time(st, 8),
+        .ended = column_time(st, 9),
         .end = (char *)sqlite3_column_text(st, 10),
-        .exit_status = sqlite3_column_int(st, 11),
-        .signal = sqlite3_column_int(st, 12),
+        .exit_status = (int)store_column_within(st, 11, INT_MIN, INT_MAX),
+        .signal = (int)store_column_within(st, 12, INT_MIN, INT_MAX),
         .message = (char *)sqlite3_column_text(st, 13),
-        .user_time = sqlite3_column_int64(st, 14),
-        .system_time = sqlite3_column_int64(st, 15),
-        .memory_peak = (uint64_t)sqlite3_column_int64(st, 16),
+        .user_time = column_time(st, 14),
+        .system_time = column_time(st, 15),
+        .memory_peak = (uint64_t)store_column_within(st, 16, 0, INT64_MAX),
         .host = (char *)sqlite3_column_text(st, 17),
         .gpus = (char *)sqlite3_column_text(st, 18),
-        .has_objective = sqlite3_column_type(st, 19) != SQLITE_NULL,
+        .has_objective = objective == SQLITE_FLOAT || objective == SQLITE_INTEGER,
         .objective = sqlite3_column_double(st, 19),
         .warning = (char *)sqlite3_column_text(st, 20),
         .draw = (char *)sqlite3_column_text(st, 21)};
+    return 0;
 }
 
 static void copy_trial(const struct store_trial *from, struct store_trial *to)
@@ -119,17 +145,15 @@ int store_trial(struct store *s, int stage, int64_t number, struct store_trial *
     sqlite3_bind_int(st, 1, stage);
     sqlite3_bind_int64(st, 2, number);
     int rc = sqlite3_step(st);
-    if (rc == SQLITE_ROW) {
-        struct store_trial view;
-        view_trial(st, &view);
+    struct store_trial view;
+    int result = rc == SQLITE_ROW ? view_trial(s, st, &view, err)
+                 : rc == SQLITE_DONE
+                     ? err_set(err, ERR_NOT_FOUND, "there is no trial %lld", (long long)number)
+                     : store_fail(s, err);
+    if (result == 0)
         copy_trial(&view, out);
-    } else if (rc == SQLITE_DONE) {
-        err_set(err, ERR_NOT_FOUND, "there is no trial %lld", (long long)number);
-    } else {
-        store_fail(s, err);
-    }
     sqlite3_reset(st);
-    return rc == SQLITE_ROW ? 0 : -1;
+    return result;
 }
 
 /* Trials without the value that is sorted by come last, whichever way; of the objective, those that
@@ -190,18 +214,15 @@ int store_each_trial(struct store *s, const struct store_query *q,
     sqlite3_stmt *st = query(s, q, err);
     if (!st)
         return -1;
-    int rc;
+    int rc, result = 0;
     bool more = true;
-    while (more && (rc = sqlite3_step(st)) == SQLITE_ROW) {
+    while (more && (rc = sqlite3_step(st)) != SQLITE_DONE) {
         struct store_trial view;
-        view_trial(st, &view);
-        more = fn(ctx, &view);
+        result = rc == SQLITE_ROW ? view_trial(s, st, &view, err) : store_fail(s, err);
+        more = result == 0 && fn(ctx, &view);
     }
-    bool failed = more && rc != SQLITE_DONE;
-    if (failed)
-        store_fail(s, err);
     sqlite3_finalize(st);
-    return failed ? -1 : 0;
+    return result;
 }
 
 /* ---- attempts ---------------------------------------------------------------------------------
@@ -234,12 +255,12 @@ int store_each_attempt(struct store *s, int64_t trial,
     sqlite3_bind_int64(st, 1, trial);
     int rc;
     while ((rc = sqlite3_step(st)) == SQLITE_ROW) {
-        struct store_attempt a = {.number = sqlite3_column_int(st, 0),
-                                  .started = sqlite3_column_int64(st, 1),
-                                  .ended = sqlite3_column_int64(st, 2),
+        struct store_attempt a = {.number = (int)store_column_within(st, 0, 0, ATTEMPTS_MAX),
+                                  .started = column_time(st, 1),
+                                  .ended = column_time(st, 2),
                                   .end = (char *)sqlite3_column_text(st, 3),
-                                  .exit_status = sqlite3_column_int(st, 4),
-                                  .signal = sqlite3_column_int(st, 5),
+                                  .exit_status = (int)store_column_within(st, 4, INT_MIN, INT_MAX),
+                                  .signal = (int)store_column_within(st, 5, INT_MIN, INT_MAX),
                                   .message = (char *)sqlite3_column_text(st, 6)};
         fn(ctx, &a);
     }

@@ -4,7 +4,6 @@
 #include "base/json.h"
 #include "base/mem.h"
 #include "experiment/eventfile.h"
-#include "experiment/value.h"
 #include "os/fs.h"
 #include <dirent.h>
 #include <errno.h>
@@ -85,7 +84,7 @@ static bool is_no_error(const char *name)
 /* All but the errors of earlier attempts, unless the program has a checkpoint to go on from. */
 static int clear(const char *directory, struct err *err)
 {
-    AUTO_FREE char *checkpoint = fs_join(directory, "checkpoint");
+    AUTO_FREE char *checkpoint = fs_join(directory, TRIAL_CHECKPOINT);
     return has_entries(checkpoint) ? 0 : fs_remove_entries(directory, is_no_error, err);
 }
 
@@ -104,6 +103,15 @@ static int make_directory(const char *directory, struct err *err)
     return fs_mkdirs(directory, 0777, err);
 }
 
+/* The program finds it empty, or as an earlier attempt left it. */
+static int make_checkpoint(const char *directory, struct err *err)
+{
+    AUTO_FREE char *path = fs_join(directory, TRIAL_CHECKPOINT);
+    if (mkdir(path, 0777) == 0 || errno == EEXIST)
+        return 0;
+    return err_set_sys(err, errno, "cannot make '%s'", path);
+}
+
 int trial_files_begin(const char *directory, const char *group, const json_t *params,
                       const json_t *options, const json_t *domains, usec_t wall, struct err *err)
 {
@@ -111,7 +119,7 @@ int trial_files_begin(const char *directory, const char *group, const json_t *pa
     json_write(params, true, &text);
     eventfile_begin(wall, &events);
     eventfile_hparams_start(wall, group, options, domains, &events);
-    if (make_directory(directory, err) == -1 ||
+    if (make_directory(directory, err) == -1 || make_checkpoint(directory, err) == -1 ||
         write_file(directory, "params.json", false, buf_view(&text), err) == -1)
         return -1;
     return write_file(directory, TRIAL_EVENTS_FILE, false, buf_view(&events), err);
@@ -132,13 +140,7 @@ int trial_files_add_events(const char *directory, struct buf *events, struct err
 /* A message may be cut within a letter, and a file's name be any bytes. */
 static json_t *text_or_null(const char *s)
 {
-    if (!s || !*s)
-        return json_null();
-    AUTO_FREE char *text = mem_dup(s);
-    size_t bad;
-    while (!str_is_utf8(str_of(text), &bad))
-        text[bad] = '?';
-    return json_string(text);
+    return s && *s ? json_lossy(s) : json_null();
 }
 
 static void add_result(const struct store_trial *t, const json_t *metrics, struct buf *out)
@@ -154,7 +156,7 @@ static void add_result(const struct store_trial *t, const json_t *metrics, struc
         "user_seconds", (double)t->user_time / (double)USEC_PER_SEC, "system_seconds",
         (double)t->system_time / (double)USEC_PER_SEC, "memory_peak", (json_int_t)t->memory_peak,
         "host", text_or_null(t->host), "objective",
-        t->has_objective ? value_real(t->objective) : json_null(), "metrics", (json_t *)metrics,
+        t->has_objective ? json_number(t->objective) : json_null(), "metrics", (json_t *)metrics,
         "warning", text_or_null(t->warning));
     json_write(value, true, out);
 }
@@ -181,22 +183,23 @@ static void add_console(const char *directory, struct buf *out)
     close(fd);
 }
 
-static int write_error(const char *directory, const struct store_trial *t, struct err *err)
+void trial_files_error_name(const struct store_trial *t, char name[TRIAL_ERROR_NAME_SIZE])
 {
     time_t at = (time_t)(t->ended / USEC_PER_SEC);
     struct tm tm;
-    char date[32], name[80];
+    char date[32];
     localtime_r(&at, &tm);
     strftime(date, sizeof date, "%Y-%m-%d_%H-%M-%S", &tm);
-    snprintf(name, sizeof name, "error_%s_%d.txt", date, t->attempts);
+    snprintf(name, TRIAL_ERROR_NAME_SIZE, "error_%s_%d.txt", date, t->attempts);
+}
+
+static int write_error(const char *directory, const struct store_trial *t, struct err *err)
+{
+    char name[TRIAL_ERROR_NAME_SIZE];
+    trial_files_error_name(t, name);
     AUTO_BUF struct buf text = {0};
-    buf_addf(&text, "attempt %d: %s", t->attempts, t->end);
-    if (t->signal)
-        buf_addf(&text, " by signal %d (%s)", t->signal, strsignal(t->signal));
-    else if (t->exit_status >= 0)
-        buf_addf(&text, " with status %d", t->exit_status);
-    if (t->message && *t->message)
-        buf_addf(&text, ": %s", t->message);
+    buf_addf(&text, "attempt %d: ", t->attempts);
+    store_trial_reason(t, &text);
     buf_addc(&text, '\n');
     add_console(directory, &text);
     return write_file(directory, name, false, buf_view(&text), err);
@@ -205,6 +208,14 @@ static int write_error(const char *directory, const struct store_trial *t, struc
 static enum eventfile_status status_of(enum trial_state s)
 {
     return s == TRIAL_FAILURE ? EVENTFILE_FAILURE : EVENTFILE_SUCCESS;
+}
+
+/* Unless the program put something there. */
+static void drop_checkpoint(const char *directory)
+{
+    AUTO_FREE char *path = fs_join(directory, TRIAL_CHECKPOINT);
+    if (is_directory(directory))
+        (void)rmdir(path);
 }
 
 int trial_files_end(const char *directory, const struct store_trial *t, const json_t *metrics,
@@ -216,6 +227,7 @@ int trial_files_end(const char *directory, const struct store_trial *t, const js
         return -1;
     if (t->state == TRIAL_PENDING)
         return 0; /* to be tried again */
+    drop_checkpoint(directory);
     add_result(t, metrics, &text);
     if (t->has_objective && !json_object_get(metrics, OBJECTIVE_TAG))
         eventfile_scalar(t->ended, 0, STR(OBJECTIVE_TAG), t->objective, &events);

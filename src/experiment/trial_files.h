@@ -4,8 +4,9 @@
  *   console.out   its output, written by the engine
  *   result.json   how it ended, what it used, its metrics
  *   error_*.txt   of each attempt that failed: why, and the end of its output
- *   checkpoint/   the program's own: where it left something there, the next attempt finds the
- *                 directory as it is; else it begins in an empty one
+ *   checkpoint/   for the program: where it left something there, the next attempt finds the
+ *                 directory as it is; else it begins in an empty one. Made before the start, and
+ *                 removed at the end where nothing is in it
  *   events.out.tfevents.0.flambe   for TensorBoard: hyper-parameters, result, and the numbers that
  *                 the program reported by JSON lines */
 #ifndef FLAMBE_EXPERIMENT_TRIAL_FILES_H
@@ -16,6 +17,8 @@
 
 #define TRIAL_EVENTS_FILE "events.out.tfevents.0.flambe"
 #define TRIAL_CONSOLE_FILE "console.out"
+#define TRIAL_CHECKPOINT "checkpoint"
+#define TRIAL_ERROR_NAME_SIZE 80
 #define TRIAL_ERROR_TAIL 65536 /* bytes of output kept in error_*.txt */
 
 /* Makes the directory, or clears it for the next attempt, and writes what stands there before the
@@ -25,6 +28,9 @@ int trial_files_begin(const char *directory, const char *group, const json_t *pa
                       struct err *err) MUST_CHECK;
 /* Appends records to the trial's event file, and empties the buffer. Nothing where it is empty. */
 int trial_files_add_events(const char *directory, struct buf *events, struct err *err) MUST_CHECK;
+/* The name of the file that trial_files_end() writes for an attempt that failed, as `t` is then.
+ * The next attempt leaves it where it is, unlike the console. */
+void trial_files_error_name(const struct store_trial *t, char name[TRIAL_ERROR_NAME_SIZE]);
 /* Writes what is known at the end. `metrics`: an object of each tag's last value. */
 int trial_files_end(const char *directory, const struct store_trial *t, const json_t *metrics,
                     struct err *err) MUST_CHECK;

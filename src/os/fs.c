@@ -53,9 +53,8 @@ int fs_read(const char *path, size_t max, struct buf *out, struct err *err)
 int fs_read_user_file(const char *path, const char *what, size_t max, struct buf *out,
                       struct err *err)
 {
-    struct stat st;
     struct err why = {0};
-    if (stat(path, &st) == 0 && S_ISDIR(st.st_mode))
+    if (fs_is_directory(path))
         return err_set(err, ERR_FILE, "'%s' is a directory, not %s", path, what);
     if (fs_read(path, max, out, &why) == 0)
         return 0;
@@ -127,8 +126,7 @@ int fs_mkdirs(const char *path, mode_t mode, struct err *err)
         if (!saved)
             break;
     }
-    struct stat st;
-    if (stat(path, &st) == -1 || !S_ISDIR(st.st_mode))
+    if (!fs_is_directory(path))
         return err_set_sys(err, ENOTDIR, "cannot make the directory '%s'", path);
     return 0;
 }
@@ -149,18 +147,27 @@ int fs_remove_tree(const char *path, struct err *err)
     return 0;
 }
 
-int fs_remove_entries(const char *directory, bool (*which)(const char *name), struct err *err)
+int fs_list(const char *directory, struct strv *out, struct err *err)
 {
     DIR *dir = opendir(directory);
     if (!dir)
         return err_set_sys(err, errno, "cannot read '%s'", directory);
-    AUTO_STRV struct strv names = {0};
-    struct dirent *e;
+    const struct dirent *e;
     while ((e = readdir(dir)))
-        if (strcmp(e->d_name, ".") != 0 && strcmp(e->d_name, "..") != 0 && which(e->d_name))
-            strv_add(&names, e->d_name);
+        if (strcmp(e->d_name, ".") != 0 && strcmp(e->d_name, "..") != 0)
+            strv_add(out, e->d_name);
     closedir(dir);
+    return 0;
+}
+
+int fs_remove_entries(const char *directory, bool (*which)(const char *name), struct err *err)
+{
+    AUTO_STRV struct strv names = {0};
+    if (fs_list(directory, &names, err) == -1)
+        return -1;
     for (size_t i = 0; i < names.count; i++) {
+        if (!which(names.items[i]))
+            continue;
         AUTO_FREE char *path = fs_join(directory, names.items[i]);
         if (fs_remove_tree(path, err) == -1)
             return -1;
@@ -171,6 +178,12 @@ int fs_remove_entries(const char *directory, bool (*which)(const char *name), st
 bool fs_exists(const char *path)
 {
     return access(path, F_OK) == 0;
+}
+
+bool fs_is_directory(const char *path)
+{
+    struct stat st;
+    return stat(path, &st) == 0 && S_ISDIR(st.st_mode);
 }
 
 const char *fs_home(void)

@@ -21,12 +21,15 @@ int fs_write_atomic(const char *path, mode_t mode, struct str bytes, struct err 
 int fs_mkdirs(const char *path, mode_t mode, struct err *err) MUST_CHECK;
 /* Removes a file or a whole directory tree; follows no links; a missing path is fine. */
 int fs_remove_tree(const char *path, struct err *err) MUST_CHECK;
+/* Adds the names of all entries. */
+int fs_list(const char *directory, struct strv *out, struct err *err) MUST_CHECK;
 /* Removes those entries of the directory, with all below them, that `which` tells. */
 int fs_remove_entries(const char *directory, bool (*which)(const char *name),
                       struct err *err) MUST_CHECK;
 /* All the bytes, over as many writes as it takes; -1 with errno. */
 int fs_write_all(int fd, struct str bytes) MUST_CHECK;
 bool fs_exists(const char *path);
+bool fs_is_directory(const char *path); /* or a link to one */
 
 /* A leading "~" or "~/" becomes the home directory; the caller frees. */
 char *fs_expand_home(const char *path);

@@ -1,7 +1,8 @@
-/* See lock.h. */
+/* See lock.h. The file has the number of the process that took the lock, and its stamp. */
 #include "os/lock.h"
 #include "base/mem.h"
 #include "base/str.h"
+#include "os/process.h"
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
@@ -21,15 +22,34 @@ static struct flock whole_file(void)
     return (struct flock){.l_type = F_WRLCK, .l_whence = SEEK_SET};
 }
 
-/* The decimal number at the file's start; 0 where there is none. */
-static pid_t read_pid(int fd)
+struct taker {
+    pid_t pid; /* 0: none is written */
+    char stamp[PROCESS_STAMP_SIZE];
+};
+
+static struct taker read_taker(int fd)
 {
-    char text[24];
+    char text[PROCESS_STAMP_SIZE + 24];
+    struct taker t = {0};
     ssize_t n = pread(fd, text, sizeof text - 1, 0);
     text[n > 0 ? n : 0] = '\0';
-    size_t digits = strspn(text, "0123456789");
+    struct str rest = str_of(text), line = str_cut(&rest, '\n');
+    struct str stamp = line, digits = str_cut(&stamp, ' ');
     int64_t pid = 0;
-    return str_to_i64((struct str){text, digits}, 1, INT_MAX, &pid) ? (pid_t)pid : 0;
+    if (str_to_i64(digits, 1, INT_MAX, &pid))
+        t.pid = (pid_t)pid;
+    if (stamp.p && stamp.n < sizeof t.stamp)
+        memcpy(t.stamp, stamp.p, stamp.n);
+    return t;
+}
+
+static int write_taker(int fd)
+{
+    char text[PROCESS_STAMP_SIZE + 24], stamp[PROCESS_STAMP_SIZE];
+    bool known = process_stamp(getpid(), stamp);
+    int n = snprintf(text, sizeof text, "%ld%s%s\n", (long)getpid(), known ? " " : "",
+                     known ? stamp : "");
+    return ftruncate(fd, 0) == -1 || pwrite(fd, text, (size_t)n, 0) != n ? -1 : 0;
 }
 
 /* Whoever may read the directory may ask who is at work there. */
@@ -42,7 +62,7 @@ int lock_take(const char *path, struct lock **out, struct err *err)
     if (fcntl(fd, F_OFD_SETLK, &lock) == -1) {
         int sys = errno;
         bool held = sys == EAGAIN || sys == EACCES;
-        pid_t holder = held ? read_pid(fd) : 0;
+        pid_t holder = held ? read_taker(fd).pid : 0;
         close(fd);
         if (!held)
             return err_set_sys(err, sys, "cannot lock '%s'", path);
@@ -51,9 +71,7 @@ int lock_take(const char *path, struct lock **out, struct err *err)
         return err_set(err, ERR_CONFLICT, "another flambe (process %ld) is at work on it",
                        (long)holder);
     }
-    char pid[24];
-    int n = snprintf(pid, sizeof pid, "%ld\n", (long)getpid());
-    if (ftruncate(fd, 0) == -1 || pwrite(fd, pid, (size_t)n, 0) != n) {
+    if (write_taker(fd) == -1) {
         int sys = errno;
         close(fd);
         return err_set_sys(err, sys, "cannot write the lock '%s'", path);
@@ -76,21 +94,51 @@ void lock_release(struct lock *l)
     free(l);
 }
 
-int lock_holder(const char *path, pid_t *out, struct err *err)
+/* *held: and by whom, as it is written. */
+static int look(const char *path, bool *held, struct taker *out, struct err *err)
 {
     int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK);
-    if (fd < 0 && errno == ENOENT) {
-        *out = 0;
+    *held = false;
+    if (fd < 0 && errno == ENOENT)
         return 0;
-    }
     if (fd < 0)
         return err_set_sys(err, errno, "cannot open the lock '%s'", path);
     struct flock lock = whole_file();
     int sys = fcntl(fd, F_OFD_GETLK, &lock) == -1 ? errno : 0;
-    pid_t pid = sys || lock.l_type == F_UNLCK ? 0 : read_pid(fd);
+    *held = !sys && lock.l_type != F_UNLCK;
+    if (*held)
+        *out = read_taker(fd);
     close(fd);
-    if (sys)
-        return err_set_sys(err, sys, "cannot look at the lock '%s'", path);
-    *out = lock.l_type == F_UNLCK || pid ? pid : LOCK_HOLDER_UNKNOWN;
+    return sys ? err_set_sys(err, sys, "cannot look at the lock '%s'", path) : 0;
+}
+
+int lock_holder(const char *path, struct lock_holder *out, struct err *err)
+{
+    struct taker t = {0};
+    struct lock_holder h = {0};
+    if (look(path, &h.held, &t, err) == -1)
+        return -1;
+    switch (process_look(t.pid, str_of(t.stamp))) {
+    case PROCESS_LIVES:
+        h.pid = t.pid;
+        break;
+    case PROCESS_ENDED:
+        h.gone = t.pid;
+        break;
+    case PROCESS_UNKNOWN:
+        break;
+    }
+    *out = h;
     return 0;
+}
+
+int lock_signal(const char *path, pid_t pid, int number, struct err *err)
+{
+    struct taker t = {0};
+    bool held, sent;
+    if (look(path, &held, &t, err) == -1)
+        return -1;
+    if (!held || t.pid != pid)
+        return 0;
+    return process_signal(pid, str_of(t.stamp), number, &sent, err);
 }

@@ -23,4 +23,20 @@ void proc_result_done(struct proc_result *r);
 int proc_run(struct loop *loop, const char *const *argv, const char *const *env, struct str input,
              usec_t timeout, struct proc_result *out, struct err *err) MUST_CHECK;
 
+/* ---- from within the loop -------------------------------------------------------------------- */
+
+struct proc;
+
+/* Called once, from the loop. `result` is NULL where it could not be started, took too long
+ * (it is killed then) or was cancelled: `why` says which. Else `why` is NULL, and the result is the
+ * callee's only during the call. */
+typedef void proc_done(void *ctx, const struct proc_result *result, const struct err *why);
+
+/* The same as proc_run(), but returns at once. `input` is copied. */
+struct proc *proc_start(struct loop *loop, const char *const *argv, const char *const *env,
+                        struct str input, usec_t timeout, proc_done *done, void *ctx);
+/* Kills it, where it has not ended; `done` is told ERR_CANCELLED, soon. NULL is legal; not for one
+ * whose `done` has been called. */
+void proc_cancel(struct proc *p);
+
 #endif

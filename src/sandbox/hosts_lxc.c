@@ -193,6 +193,7 @@ int lxc_host_watch(struct host *h, pid_t monitor)
     h->pidfd = fd;
     h->monitor = monitor;
     uv_poll_start(h->watch, UV_READABLE, monitor_ended);
+    h->hangs = false;
     set_state(h, LXC_RUNNING);
     return 0;
 }
@@ -276,10 +277,12 @@ static void go_on(struct host *h)
     }
     if (!ready)
         return;
-    if (h->taken_up && lxc_kill_leftovers(h->name, h->dir)) {
+    if (h->taken_up && lxc_kill_leftovers(h->name, h->dir, NULL)) {
         h->timer = timer_start(h->all->loop, CLEAR_EVERY, go_on_later, h);
         return;
     }
+    if (h->taken_up)
+        lxc_remove_cgroups(h->name); /* else lxc gives the new container others */
     h->taken_up = false;
     set_state(h, LXC_WAITING);
     launch_next(h->all);
@@ -302,8 +305,14 @@ static usec_t now(const struct host *h)
 static void kill_now(struct host *h)
 {
     (void)!lxc_freeze(h, false, NULL); /* a frozen process does not die */
-    if (!lxc_signal_init(h, SIGKILL) && h->monitor > 0)
-        kill(h->monitor, SIGKILL); /* no init: the monitor hangs or is about to end */
+    if (lxc_signal_init(h, SIGKILL) || h->monitor <= 0)
+        return;
+    /* Nothing of the container lives: its monitor is about to end, or hangs. */
+    if (h->hangs) {
+        kill(h->monitor, SIGKILL);
+        h->taken_up = true;
+    }
+    h->hangs = true;
 }
 
 static void ask_again(void *ctx)
@@ -396,7 +405,8 @@ static void unmounted(void *ctx, int exit_status, const char *output)
 {
     (void)exit_status, (void)output;
     struct host *h = ctx;
-    const char *const argv[] = {"rm", "-rf", "--one-file-system", h->dir, NULL};
+    AUTO_FREE char *shared = fs_join(h->all->shared, h->id);
+    const char *const argv[] = {"rm", "-rf", "--one-file-system", h->dir, shared, NULL};
     h->child = child_start(h->all->loop, argv, NULL, removed, h);
 }
 

@@ -16,8 +16,9 @@
 #define LAUNCHES_MAX 16
 #define ORPHANS_AFTER (3 * USEC_PER_SEC)
 #define CLOSE_BOUND (60 * USEC_PER_SEC)
-#define SWEEP_ROUNDS 100
 #define SWEEP_EVERY (100 * USEC_PER_MSEC)
+#define SWEEP_STILL_ROUNDS 300 /* in which nothing has changed: a disk may keep a process long */
+#define SWEEP_ROUNDS 3000
 #define PREFIX_CHARS 8
 
 /* ---- hosts ----------------------------------------------------------------------------------- */
@@ -194,20 +195,25 @@ static int op_adopt_stopped(void *self, const struct host_config *config,
 
 /* ---- leftovers ------------------------------------------------------------------------------- */
 
-/* Ends all containers of the name, unmounts and removes their disks; waits on the loop. */
+/* Ends all containers of the name, unmounts and removes their disks; waits on the loop, as long as
+ * there is progress: many hosts on a busy machine take their time to end. */
 static int sweep(struct loop *loop, const char *dir, const char *prefix, struct err *err)
 {
     struct err why = {0};
+    struct lxc_leftovers left = {0}, before = {0};
     loop_shield(loop);
-    for (int i = 0; i < SWEEP_ROUNDS; i++) {
+    for (int i = 0, still = 0; i < SWEEP_ROUNDS && still < SWEEP_STILL_ROUNDS; i++, still++) {
         why = (struct err){0};
-        if (lxc_kill_leftovers(prefix, dir)) {
-            err_set(&why, ERR_TIMEOUT, "hosts called '%s…' do not end", prefix);
+        if (lxc_kill_leftovers(prefix, dir, &left)) {
+            err_set(&why, ERR_TIMEOUT, "hosts called '%s…' do not end: %s", prefix, left.example);
         } else {
             lxc_unmount_below(dir);
             if (fs_remove_tree(dir, &why) == 0)
                 break;
         }
+        if (left.count != before.count || left.pids != before.pids)
+            still = 0;
+        before = left;
         (void)!loop_pause(loop, SWEEP_EVERY, NULL);
     }
     loop_unshield(loop);
@@ -239,7 +245,7 @@ static void remove_orphans(void *ctx)
             continue;
         AUTO_FREE char *name = mem_printf("%s%s", all->prefix, e->d_name);
         AUTO_FREE char *host_dir = fs_join(all->dir, e->d_name);
-        if (lxc_kill_leftovers(name, host_dir))
+        if (lxc_kill_leftovers(name, host_dir, NULL))
             more = true;
         else
             lxc_host_destroy(host_new(all, e->d_name, NULL));
@@ -260,6 +266,7 @@ static void lxc_free(struct lxc *all)
     image_done(&all->image);
     bridge_done(&all->bridge);
     free(all->dir);
+    free(all->shared);
     free(all->network);
     free(all->public_network);
     free(all->prefix);
@@ -304,6 +311,7 @@ static void op_close(void *self, bool keep)
         (void)!loop_wait(all->loop, all_gone, all, CLOSE_BOUND, NULL);
         loop_unshield(all->loop);
         (void)!sweep(all->loop, all->dir, all->prefix, NULL);
+        (void)!fs_remove_tree(all->shared, NULL);
         remove_network(all);
     }
     lxc_free(all);
@@ -383,6 +391,7 @@ int hosts_open_lxc(const struct host_options *o, enum host_kind kind, struct hos
     all->loop = o->loop;
     all->kind = kind;
     all->dir = fs_join(o->dir, "hosts");
+    all->shared = fs_join(o->dir, "shared");
     all->network = mem_dup(o->network);
     all->public_network = mem_dup(o->public_network);
     all->prefix = make_prefix(o->dir);
@@ -403,7 +412,7 @@ int hosts_open_lxc(const struct host_options *o, enum host_kind kind, struct hos
                                     .network = o->network,
                                     .public_network = o->public_network,
                                     .owner = o->dir};
-    if (fs_mkdirs(all->dir, 0700, err) == -1 ||
+    if (fs_mkdirs(all->dir, 0700, err) == -1 || fs_mkdirs(all->shared, 0755, err) == -1 ||
         bridge_open(o->loop, &bridge, &all->bridge, err) == -1 ||
         image_ensure(&image, &all->image, err) == -1) {
         lxc_free(all);
@@ -433,7 +442,8 @@ int hosts_sweep(const struct host_options *o, struct err *err)
         return -1;
     if (geteuid() != 0)
         return fs_remove_tree(dir, err);
-    if (sweep(o->loop, dir, prefix, err) == -1)
+    AUTO_FREE char *shared = fs_join(o->dir, "shared");
+    if (sweep(o->loop, dir, prefix, err) == -1 || fs_remove_tree(shared, err) == -1)
         return -1;
     struct bridge_options bridge = {.name = o->bridge,
                                     .network = o->network,

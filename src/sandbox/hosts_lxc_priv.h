@@ -28,7 +28,12 @@
 #define LXC_STOP_BOUND_LIGHT (2 * USEC_PER_SEC) /* light */
 #define LXC_CONSOLE_TAIL ((size_t)64 << 10)
 #define LXC_CONSOLE_FILE_MAX "262144" /* bytes of console.log, before it begins anew */
-#define LXC_VOLUME_GB_MAX 16384       /* EBS's own */
+/* A directory that all booted hosts see: it stands in for NFS, which a container has only where the
+ * machine's kernel has it. A host says so in the announcement, which holds the path. What belongs
+ * to one instance lies there below its id, and goes with it. */
+#define HOST_SHARED "/srv/flambe-shared"
+#define HOST_SHARED_ANNOUNCEMENT "etc/flambe/shared-directory"
+#define LXC_VOLUME_GB_MAX 16384 /* EBS's own */
 
 enum lxc_state {
     LXC_OFF,
@@ -43,6 +48,7 @@ struct lxc {
     struct loop *loop;
     enum host_kind kind;
     char *dir, *public_network, *network; /* DIR/hosts; as the options say */
+    char *shared;                         /* DIR/shared: see HOST_SHARED */
     char *prefix;                         /* of containers' names: "fl1a2b3c4d-" */
     struct image image;
     struct bridge bridge;
@@ -71,7 +77,9 @@ struct host {
     enum lxc_state state;
     bool volume_made; /* mkfs has run to its end in this process */
     bool seeded;
-    bool taken_up; /* from an earlier process: something of it may still run under its name */
+    bool taken_up; /* from an earlier process, or its monitor was killed: something of it may still
+                    * run under its name, or lie there */
+    bool hangs;    /* the monitor outlived its container when last looked at */
     bool stop_wanted, kill_wanted; /* carried out as soon as it runs */
     bool again;                    /* starts once more when it ends: a reboot */
     bool doomed;                   /* destroyed: no events, its disk goes when it has ended */
@@ -123,11 +131,18 @@ int lxc_write(const char *path, mode_t mode, uid_t owner, struct str text,
 /* The monitor's pid by the host's pid file, where that process is this container's monitor; else 0.
  */
 pid_t lxc_find_monitor(const struct host *h);
-pid_t lxc_find_init(pid_t monitor); /* 0 if none */
+pid_t lxc_find_init(pid_t monitor); /* 0 if none lives */
 bool lxc_signal_init(const struct host *h, int number);
 /* Kills what an earlier process left at work: containers and launchers of names that start so, and
- * programs that make or remove disks below the directory. True where something was found. */
-bool lxc_kill_leftovers(const char *name_start, const char *dir);
+ * programs that make or remove disks below the directory. True where something was found, which
+ * `out` (may be NULL) then tells; cgroups may remain. */
+#define LXC_LEFTOVER_WORDS 160 /* of its command line */
+struct lxc_leftovers {
+    size_t count;
+    uint64_t pids; /* their sum: with the count it shows whether anything has changed */
+    char example[LXC_LEFTOVER_WORDS + 64]; /* one of them, and its state, in words */
+};
+bool lxc_kill_leftovers(const char *name_start, const char *dir, struct lxc_leftovers *out);
 int lxc_freeze(const struct host *h, bool on, struct err *err) MUST_CHECK;
 int lxc_partition(const struct host *h, bool on, struct err *err) MUST_CHECK;
 void lxc_remove_cgroups(const char *name_start);

@@ -58,6 +58,24 @@ pid_t lxc_find_monitor(const struct host *h)
     return (pid_t)pid;
 }
 
+/* 'R', 'S', 'D' and so on, see proc(5); 'X' where there is no such process. */
+static char process_state(long pid)
+{
+    AUTO_FREE char *path = mem_printf("/proc/%ld/stat", pid);
+    AUTO_BUF struct buf text = {0};
+    if (fs_read(path, PROC_FILE_MAX, &text, NULL) == -1)
+        return 'X';
+    const char *end = strrchr(buf_text(&text), ')'); /* of the name, which may hold anything */
+    return end && end[1] == ' ' && end[2] ? end[2] : 'X';
+}
+
+static bool is_dead(char state)
+{
+    return state == 'Z' || state == 'X';
+}
+
+/* A dead child does not count, though its parent has not asked for its end: lxc's monitor asks it
+ * for messages that it awaits without end when the child was killed before it sent them. */
 pid_t lxc_find_init(pid_t monitor)
 {
     AUTO_FREE char *path = mem_printf("/proc/%ld/task/%ld/children", (long)monitor, (long)monitor);
@@ -66,9 +84,11 @@ pid_t lxc_find_init(pid_t monitor)
         return 0;
     struct str rest = buf_view(&text);
     int64_t pid;
-    if (!str_to_i64(str_cut(&rest, ' '), 2, INT32_MAX, &pid))
-        return 0;
-    return (pid_t)pid;
+    while (str_to_i64(str_cut(&rest, ' '), 2, INT32_MAX, &pid)) {
+        if (!is_dead(process_state((long)pid)))
+            return (pid_t)pid;
+    }
+    return 0;
 }
 
 bool lxc_signal_init(const struct host *h, int number)
@@ -77,45 +97,6 @@ bool lxc_signal_init(const struct host *h, int number)
         return false;
     pid_t init = lxc_find_init(h->monitor);
     return init > 0 && kill(init, number) == 0;
-}
-
-/* A child of an earlier process that makes or removes a disk below the directory. */
-static bool is_helper(const char *cmdline, const char *dir)
-{
-    static const char *const programs[] = {"/sbin/mkfs.ext4 ", "mount ", "umount ", "rm "};
-    for (size_t i = 0; i < COUNT_OF(programs); i++) {
-        if (strncmp(cmdline, programs[i], strlen(programs[i])) == 0)
-            return strstr(cmdline, dir) != NULL;
-    }
-    return false;
-}
-
-bool lxc_kill_leftovers(const char *name_start, const char *dir)
-{
-    DIR *d = opendir("/proc");
-    if (!d)
-        return false;
-    bool found = false;
-    AUTO_FREE char *below = mem_printf("%s/", dir);
-    AUTO_BUF struct buf cmdline = {.max = PROC_FILE_MAX};
-    const struct dirent *e;
-    while ((e = readdir(d))) {
-        int64_t pid;
-        if (!str_to_i64(str_of(e->d_name), 2, INT32_MAX, &pid) ||
-            !read_cmdline((long)pid, &cmdline))
-            continue;
-        const char *text = buf_text(&cmdline);
-        bool monitor = is_monitor(text, name_start);
-        bool launcher = strncmp(text, "lxc-start ", 10) == 0 && strstr(text, name_start);
-        if (!monitor && !launcher && !is_helper(text, below))
-            continue;
-        found = true;
-        pid_t init = monitor ? lxc_find_init((pid_t)pid) : 0;
-        /* The monitor cleans up behind its container; a launcher has nothing to clean yet. */
-        kill(init > 0 ? init : (pid_t)pid, SIGKILL);
-    }
-    closedir(d);
-    return found;
 }
 
 /* ---- cgroups --------------------------------------------------------------------------------- */
@@ -164,7 +145,7 @@ static bool write_word(const char *path, const char *word)
 }
 
 struct freezing {
-    const struct host *h;
+    const char *name;
     bool on;
 };
 
@@ -173,19 +154,24 @@ static bool freeze_in(void *ctx, const char *path, bool v2, const char *options)
     const struct freezing *f = ctx;
     if (!v2 && !strstr(options, "freezer"))
         return false;
-    AUTO_FREE char *file = mem_printf("%s/lxc.payload.%s/%s", path, f->h->name,
-                                      v2 ? "cgroup.freeze" : "freezer.state");
+    AUTO_FREE char *file =
+        mem_printf("%s/lxc.payload.%s/%s", path, f->name, v2 ? "cgroup.freeze" : "freezer.state");
     if (v2)
         return write_word(file, f->on ? "1" : "0");
     return write_word(file, f->on ? "FROZEN" : "THAWED");
 }
 
+static bool set_freezer(const char *name, bool on)
+{
+    struct freezing f = {name, on};
+    return each_hierarchy(freeze_in, &f);
+}
+
 int lxc_freeze(const struct host *h, bool on, struct err *err)
 {
-    struct freezing f = {h, on};
     if (h->state != LXC_RUNNING)
         return err_set(err, ERR_CONFLICT, "the host '%s' does not run", h->id);
-    if (!each_hierarchy(freeze_in, &f))
+    if (!set_freezer(h->name, on))
         return err_set(err, ERR_IO, "the host '%s' has no freezer cgroup", h->id);
     return 0;
 }
@@ -229,6 +215,88 @@ static bool remove_in(void *ctx, const char *path, bool v2, const char *options)
 void lxc_remove_cgroups(const char *name_start)
 {
     each_hierarchy(remove_in, (void *)name_start);
+}
+
+/* ---- leftovers ------------------------------------------------------------------------------- */
+
+/* A child of an earlier process that makes or removes a disk below the directory. */
+static bool is_helper(const char *cmdline, const char *dir)
+{
+    static const char *const programs[] = {"/sbin/mkfs.ext4 ", "mount ", "umount ", "rm "};
+    for (size_t i = 0; i < COUNT_OF(programs); i++) {
+        if (strncmp(cmdline, programs[i], strlen(programs[i])) == 0)
+            return strstr(cmdline, dir) != NULL;
+    }
+    return false;
+}
+
+/* The container of the monitor that calls itself so. */
+static struct str name_of_monitor(const char *cmdline)
+{
+    struct str text = str_trim(str_of(cmdline));
+    for (size_t i = text.n; i-- > 0;) {
+        if (text.p[i] == ' ')
+            return (struct str){text.p + i + 1, text.n - i - 1};
+    }
+    return text;
+}
+
+/* A monitor cleans up behind its container when that is killed; it goes itself where nothing of
+ * its container lives, since then it hangs or has only cgroups left to remove. Launchers and
+ * helpers have nothing to clean. */
+static void kill_leftover(long pid, const char *cmdline, bool monitor)
+{
+    pid_t init = monitor ? lxc_find_init((pid_t)pid) : 0;
+    if (init > 0) {
+        AUTO_FREE char *name = str_dup(name_of_monitor(cmdline));
+        (void)set_freezer(name, false); /* a frozen process does not die */
+    }
+    kill(init > 0 ? init : (pid_t)pid, SIGKILL);
+}
+
+static void note_leftover(struct lxc_leftovers *found, long pid, const char *cmdline)
+{
+    found->count++;
+    found->pids += (uint64_t)pid;
+    if (found->count > 1)
+        return;
+    char words[LXC_LEFTOVER_WORDS + 1];
+    struct str text = str_trim(str_of(cmdline));
+    snprintf(words, sizeof words, "%.*s", STR_FMT(text));
+    for (char *p = words; *p; p++) {
+        if (!isprint((unsigned char)*p))
+            *p = '?';
+    }
+    snprintf(found->example, sizeof found->example, "process %ld, '%s', state %c", pid, words,
+             process_state(pid));
+}
+
+bool lxc_kill_leftovers(const char *name_start, const char *dir, struct lxc_leftovers *out)
+{
+    struct lxc_leftovers found = {0};
+    DIR *d = opendir("/proc");
+    if (!d)
+        return false;
+    AUTO_FREE char *below = mem_printf("%s/", dir);
+    AUTO_BUF struct buf cmdline = {.max = PROC_FILE_MAX};
+    const struct dirent *e;
+    while ((e = readdir(d))) {
+        int64_t pid;
+        if (!str_to_i64(str_of(e->d_name), 2, INT32_MAX, &pid) ||
+            !read_cmdline((long)pid, &cmdline))
+            continue;
+        const char *text = buf_text(&cmdline);
+        bool monitor = is_monitor(text, name_start);
+        bool launcher = strncmp(text, "lxc-start ", 10) == 0 && strstr(text, name_start);
+        if (!monitor && !launcher && !is_helper(text, below))
+            continue;
+        note_leftover(&found, (long)pid, text);
+        kill_leftover((long)pid, text, monitor);
+    }
+    closedir(d);
+    if (out)
+        *out = found;
+    return found.count > 0;
 }
 
 /* ---- the network ----------------------------------------------------------------------------- */

@@ -100,7 +100,8 @@ static int seed_booted(struct seed *s)
                     * the user's number 1000. */
                    "    groups: [adm, audio, cdrom, dialout, dip, floppy, plugdev, sudo, video]\n",
                    s->h->user);
-    if (put(s, "etc/cloud/cloud.cfg.d/95_user.cfg", 0644, str_of(config)) == -1)
+    if (put(s, "etc/cloud/cloud.cfg.d/95_user.cfg", 0644, str_of(config)) == -1 ||
+        put(s, HOST_SHARED_ANNOUNCEMENT, 0644, STR(HOST_SHARED "\n")) == -1)
         return -1;
     if (s->h->foreign_host_key) {
         static const char sshd[] = "HostKey /etc/ssh/foreign_key\n";

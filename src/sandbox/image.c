@@ -23,14 +23,6 @@
 #define SOURCES_MAX ((size_t)1 << 20)
 #define FILE_MAX ((size_t)16 << 20)
 
-struct build {
-    const struct image_options *o;
-    char *dir; /* the temporary one */
-    bool done;
-    int exit_status;
-    struct buf output;
-};
-
 static void say(const struct image_options *o, const char *line)
 {
     if (o->progress)
@@ -167,8 +159,7 @@ static bool is_done(void *ctx)
     return b->done;
 }
 
-/* Runs a program to its end with its lines as progress; a cancelled wait kills it. */
-static int run(struct build *b, const char *const *argv, struct err *err)
+int image_run(struct build *b, const char *const *argv, struct err *err)
 {
     b->done = false;
     buf_clear(&b->output);
@@ -198,7 +189,7 @@ static int run_mmdebstrap(struct build *b, const char *root, struct err *err)
     AUTO_FREE const char **argv = mem_array(args.count + 1, sizeof *argv);
     for (size_t i = 0; i < args.count; i++)
         argv[i] = args.items[i];
-    if (run(b, argv, err) == -1)
+    if (image_run(b, argv, err) == -1)
         return -1;
     if (b->exit_status == 0)
         return 0;
@@ -285,12 +276,13 @@ static int build(const struct image_options *o, const char *path, struct err *er
     AUTO_FREE char *dir = b.dir;
     AUTO_FREE char *root = fs_join(dir, "root");
     AUTO_FREE char *light = fs_join(dir, "light");
-    say(o, "building the image of the hosts from Debian's packages, once, about 40 s");
+    say(o, "building the image of the hosts from Debian's packages, once, about a minute");
     mode_t mask = umask(022);
     int rc = -1;
     if (fs_remove_tree(dir, err) == 0 && fs_mkdirs(dir, 0755, err) == 0 &&
         run_mmdebstrap(&b, root, err) == 0 && point_at_uuid(root, err) == 0 &&
-        write_files(root, image_root_files, err) == 0 && fs_mkdirs(light, 0755, err) == 0 &&
+        write_files(root, image_root_files, err) == 0 &&
+        image_add_tensorboard(&b, root, err) == 0 && fs_mkdirs(light, 0755, err) == 0 &&
         copy_systemctl(root, light, err) == 0 && write_files(light, image_light_files, err) == 0)
         rc = rename(dir, path) == 0 ? 0
                                     : err_set_sys(err, errno, "cannot name the image '%s'", path);

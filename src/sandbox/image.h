@@ -1,6 +1,6 @@
 /* The image ("AMI") that booted and light hosts are overlays on: Debian with cloud-init and sshd.
  *
- * Built once by mmdebstrap from the machine's own apt sources, about 40 s; it then lies in the
+ * Built once by mmdebstrap from the machine's own apt sources, about a minute; it then lies in the
  * cache directory and needs no network. A newer IMAGE_VERSION makes a new one beside the old. */
 #ifndef FLAMBE_SANDBOX_IMAGE_H
 #define FLAMBE_SANDBOX_IMAGE_H
@@ -8,7 +8,7 @@
 #include "base/err.h"
 #include "os/loop.h"
 
-#define IMAGE_VERSION "1"
+#define IMAGE_VERSION "2"
 
 struct image {
     char *root;  /* the lower layer of every host */

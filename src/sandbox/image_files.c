@@ -2,7 +2,9 @@
 #include "sandbox/image_priv.h"
 
 const char image_packages[] = "openssh-server,sudo,systemd-sysv,dbus,iproute2,cloud-init,python3,"
-                              "ca-certificates,rsync,curl,procps,iputils-ping,less,tmux,vim-tiny";
+                              "ca-certificates,rsync,curl,procps,iputils-ping,less,tmux,vim-tiny,"
+                              /* what user data would install on EC2 (cluster/packages.c) */
+                              "slurmctld,slurmd,slurm-client,munge,nfs-kernel-server,python3-venv";
 
 /* Modules that need a disk of their own, a package mirror or a boot loader are left out, and
  * `locale`, which would spend seconds compiling one. */
@@ -81,6 +83,21 @@ const struct image_file image_root_files[] = {
     /* The host's addresses are set before it boots; no lease is to be had. */
     {"sbin/dhclient", 0, NULL, NULL},
     {"usr/sbin/dhclient", 0, NULL, NULL},
+    /* A key that all hosts of all clusters share is none. */
+    {"etc/munge/munge.key", 0, NULL, NULL},
+    /* As after user data on EC2: nothing runs before it is configured. */
+    MASK("munge.service"),
+    MASK("slurmctld.service"),
+    MASK("slurmd.service"),
+    MASK("nfs-server.service"),
+    MASK("rpcbind.service"),
+    MASK("rpcbind.socket"),
+    MASK("rpc-statd-notify.service"),
+    /* A container's kernel may have no NFS at all. */
+    MASK("nfs-client.target"),
+    MASK("nfs-blkmap.service"),
+    MASK("proc-fs-nfsd.mount"),
+    MASK("run-rpc_pipefs.mount"),
     MASK("apt-daily.timer"),
     MASK("apt-daily-upgrade.timer"),
     MASK("dpkg-db-backup.timer"),

@@ -2,6 +2,8 @@
 #ifndef FLAMBE_SANDBOX_IMAGE_PRIV_H
 #define FLAMBE_SANDBOX_IMAGE_PRIV_H
 
+#include "base/buf.h"
+#include "sandbox/image.h"
 #include <stddef.h>
 #include <sys/types.h>
 
@@ -21,6 +23,22 @@ extern const char image_packages[]; /* comma-separated, for mmdebstrap */
 #define IMAGE_EC2_SOURCE "usr/lib/python3/dist-packages/cloudinit/sources/DataSourceEc2.py"
 #define IMAGE_UUID_FROM "\"/sys/hypervisor/uuid\""
 #define IMAGE_UUID_TO "\"/etc/hypervisor-uuid\""
+/* Where an orchestrator has its TensorBoard: cluster/equip_parts.c's EQUIP_TENSORBOARD. */
+#define IMAGE_TENSORBOARD "/opt/flambe/tensorboard"
 #define IMAGE_SYSTEMCTL "usr/lib/light-host/systemctl"
+
+struct build {
+    const struct image_options *o;
+    char *dir; /* the temporary one */
+    bool done;
+    int exit_status;
+    struct buf output; /* the last program's; its tail */
+};
+
+/* Runs a program to its end with its lines as progress; a cancelled wait kills it. Fails only where
+ * it did not end: see exit_status. */
+int image_run(struct build *b, const char *const *argv, struct err *err) MUST_CHECK;
+/* Without pip or an index this says so and succeeds. */
+int image_add_tensorboard(struct build *b, const char *root, struct err *err) MUST_CHECK;
 
 #endif

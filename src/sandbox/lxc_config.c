@@ -85,6 +85,8 @@ void lxc_config(const struct host *h, struct buf *out)
     if (!light) {
         buf_adds(out, "lxc.mount.auto = proc:mixed sys:mixed cgroup:mixed\n"
                       "lxc.init.cmd = /sbin/init\nlxc.signal.halt = SIGRTMIN+3\n");
+        buf_addf(out, "lxc.mount.entry = %s %s none bind,create=dir 0 0\n", h->all->shared,
+                 &HOST_SHARED[1]);
         return;
     }
     buf_addf(out,

@@ -63,7 +63,8 @@ static void connected(void *ctx, struct ssh_session *s, const struct err *err)
         return;
     }
     struct ssh_exec_request exec = {.command = request->command,
-                                    .input = request->input,
+                                    .input = request->inputs ? request->inputs[h->index]
+                                                             : request->input,
                                     .timeout = request->timeout,
                                     .output = request->output ? exec_output : NULL,
                                     .done = exec_done,

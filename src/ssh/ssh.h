@@ -115,6 +115,7 @@ struct ssh_fanout_request {
     struct ssh_connect_options connect;
     const char *command;
     struct str input;
+    const struct str *inputs; /* or one for each target, instead; NULL: `input` */
     usec_t timeout;
     void (*output)(void *ctx, size_t host, bool is_err, struct str bytes);
     void (*host_done)(void *ctx, size_t host, const struct ssh_fanout_result *r); /* may be NULL */

@@ -256,11 +256,11 @@ def wait_for_runs(server, ask, runs, seconds):
 @contextlib.contextmanager
 def serving(python, logs, home, runs):
     """TensorBoard's own server over a directory, when it has found so many runs. On a busy machine one may
-    come up and load nothing: it is started anew, thrice."""
-    for _ in range(4):
+    come up and load nothing: it is started anew, and given longer."""
+    for seconds in (40, 80, 160):
         server, ask = start_server(python, logs, home)
         try:
-            if wait_for_runs(server, ask, runs, 40):
+            if wait_for_runs(server, ask, runs, seconds):
                 yield ask
                 return
         finally:

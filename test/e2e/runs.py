@@ -19,9 +19,10 @@ from conftest import FLAMBE, clean_env, run
 from test_cli_terminal import Terminal
 
 MARK = "E2E_MARK"
+PATIENCE = 120  # seconds for what comes at once on an idle machine
 
 
-def wait_for(condition, seconds=30, what="it"):
+def wait_for(condition, seconds=PATIENCE, what="it"):
     """Waits until condition() is true, and returns what it said."""
     limit = time.monotonic() + seconds
     while True:
@@ -117,7 +118,7 @@ class Lab:
                 pass
         return found
 
-    def gone(self, seconds=20):
+    def gone(self, seconds=PATIENCE):
         """Nothing of the lab lives, soon."""
         limit = time.monotonic() + seconds
         while self.alive():

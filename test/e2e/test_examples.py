@@ -79,9 +79,10 @@ def test_digits_go_on_from_their_checkpoints(example):
     whole = rows(place, stage="train")[0]
     assert whole["attempts"] == 1
     text = (place / "experiment.yaml").read_text()
+    limit = max(0.7, whole["duration_s"] / 4)  # on a busy machine an attempt has to get somewhere, too
     (place / "killed.yaml").write_text(
         text.replace("name: digits", "name: killed").replace("time_limit: 5 min",
-                                                             "time_limit: 0.7 s"))
+                                                             f"time_limit: {limit:.1f} s"))
     flambe(place, "killed.yaml")
     pieces = rows(place, "killed.yaml", "train")[0]
     assert pieces["attempts"] > 1

@@ -6,6 +6,7 @@ import os
 import pathlib
 import resource
 import signal
+import sqlite3
 import subprocess
 import sys
 import textwrap
@@ -33,7 +34,9 @@ def asked(*_):
 signal.signal(signal.SIGTERM, asked)
 lock = open(directory + "/lock", "w")
 fcntl.lockf(lock, fcntl.LOCK_EX)
-lock.write(f"{os.getpid()}\\n")
+ticks = open("/proc/self/stat").read().rpartition(")")[2].split()[19]
+place = os.readlink("/proc/self/ns/pid") + "-" + open("/proc/sys/kernel/random/boot_id").read()
+lock.write(f"{os.getpid()} {ticks}@{place}")
 lock.flush()
 print("ready", flush=True)
 limit = time.monotonic() + 60
@@ -179,6 +182,20 @@ def test_a_directory_without_results_is_a_clusters_name(sweep):
     assert sweep.flambe("status", "out", "--creator", "me").returncode == 4
 
 
+def test_status_of_a_path_that_is_not_there(sweep):
+    for word in ("./nowhere", "out/nowhere", "nowhere.yaml", str(sweep.home / "gone"), "../gone"):
+        done = sweep.flambe("status", word)
+        assert done.returncode == (2 if word.endswith(".yaml") else 1), done.stderr
+        assert "credentials" not in done.stderr
+        assert f"there is no results directory or file '{word}'" in done.stderr
+        assert "try: flambe status DIR, with the directory output__NAME" in done.stderr
+    (sweep.home / "mine").mkdir()
+    assert "'./mine' has no results of flambe" in sweep.flambe("status", "./mine").stderr
+    done = sweep.flambe("status", "nowhere")  # it may be a cluster's name, but nobody can be asked
+    assert done.returncode == 4 and done.stderr.startswith(
+        "flambe: there is no results directory 'nowhere', and no cluster can be asked for: "), done.stderr
+
+
 def test_where_nothing_is(sweep):
     other = Experiment(sweep.home, "other")
     for verb in ("status", "results", "logs", "stop"):
@@ -206,6 +223,17 @@ def test_a_damaged_state_is_said(sweep):
         assert done.returncode == 1 and "is damaged" in done.stderr and "--force" in done.stderr, verb
 
 
+def test_a_state_that_is_not_flambes_is_refused(sweep):
+    db = sqlite3.connect(sweep.dir / "flambe.db")
+    db.execute("CREATE TRIGGER t AFTER INSERT ON fact BEGIN DELETE FROM trial; END")
+    db.close()
+    for verb in ("status", "results", "logs"):
+        done = sweep.flambe(verb, "out")
+        assert done.returncode == 1 and "flambe.db' was not written by flambe" in done.stderr, verb
+    done = sweep.flambe(sweep.file)
+    assert done.returncode == 1 and "was not written by flambe" in done.stderr
+
+
 # ---- results ---------------------------------------------------------------------------------
 
 
@@ -227,6 +255,7 @@ def test_results_as_csv(sweep):
     assert table[2]["accuracy"] == "NaN" and table[2]["loss"] == "0.5"
     assert table[3]["objective"] == "" and table[3]["state"] == "interrupted"
     assert table[4]["message"] == "boom" and table[4]["name"] == "lr=0.3_2"
+    assert table[4]["reason"] == "exited with status 3: boom" and table[0]["reason"] == ""
     raw = subprocess.run([FLAMBE, "results", "out", "-o", "csv"], env=clean_env(sweep.home),
                          cwd=sweep.home, capture_output=True).stdout
     assert raw.count(b"\r\n") == 6 and raw.count(b"\n") == 6
@@ -235,11 +264,36 @@ def test_results_as_csv(sweep):
 def test_results_as_json(sweep):
     answer = json.loads(sweep.flambe("results", "out", "-o", "json").stdout)
     assert len(answer) == 5 and answer[1]["params"] == {"lr": 0.2, "name": "=1+1"}
-    assert answer[2]["metrics"] == {"accuracy": "NaN", "loss": 0.5}
+    assert answer[2]["metrics"] == {"accuracy": "nan", "loss": 0.5}
     assert answer[4]["exit_status"] == 3 and answer[3]["objective"] is None
+    assert answer[4]["reason"] == "exited with status 3: boom" and answer[3]["reason"] is None
     sweep.stage(3, "empty", 0, 1)
     assert json.loads(sweep.flambe("results", "out", "--stage", "empty", "-o", "json").stdout) == []
     assert sweep.flambe("results", "out", "--stage", "empty").stdout == "no trials have begun\n"
+
+
+def test_the_reason_of_a_failure_is_a_column(sweep):
+    lines = sweep.flambe("results", "out").stdout.splitlines()
+    assert lines[0].endswith("reason") and lines[5].endswith("  exited with status 3: boom")
+    assert "reason" not in sweep.flambe("results", "out", "--stage", "prepare").stdout
+
+
+def test_a_terminal_is_not_controlled_by_a_result(sweep):
+    evil = "\x1b]0;owned\x07\x9b2J\r\n"
+    sweep.trial(1, 4, "lr=0.4_4", FAILURE, params={"lr": evil, f"p{evil}": 1}, end="exited",
+                message=evil, metrics={f"m{evil}": [1]})
+    argv = [FLAMBE, "results", sweep.dir, "--stage", "train", "-o"]
+    for form in ("csv", "text"):
+        terminal = Terminal(argv + [form], clean_env(sweep.home), size=(24, 400))
+        assert terminal.end() == 0
+        rows = terminal.text.split("\r\n")
+        assert "\\x1b]0;owned\\x07" in terminal.text
+        for seq in ("\x1b]", "\x07", "\x9b"):
+            assert seq not in terminal.text, form
+        if form == "csv":
+            assert len(rows) == 7 and not any("\r" in r.rstrip("\r") or "\n" in r for r in rows)
+    piped = subprocess.run(argv + ["csv"], env=clean_env(sweep.home), capture_output=True)
+    assert evil.encode() in piped.stdout, "no value is changed in a file"
 
 
 @pytest.mark.parametrize("argv, want", [
@@ -371,6 +425,46 @@ def test_logs_follow_until_the_run_ends(sweep):
     assert child.wait(10) == 0 and child.stderr.read() == ""
 
 
+def test_logs_follow_stages_that_begin_later(sweep):
+    holder = sweep.hold(drains=0)
+    sweep.print("train", "lr=0.35_3", "first\n")
+    child = follow(sweep)
+    assert child.stdout.readline() == "train/lr=0.35_3: first\n"
+    sweep.stage(3, "later", 1, 1)
+    sweep.print("later", "0", "of a stage that was not known\n")
+    sweep.trial(3, 0, "0", RUNNING, ended=0)
+    assert child.stdout.readline() == "later/0: of a stage that was not known\n"
+    holder.send_signal(signal.SIGTERM)
+    assert child.wait(10) == 0 and child.stderr.read() == ""
+
+
+def test_logs_follow_one_trial_until_it_failed(sweep):
+    sweep.hold()
+    sweep.print("train", "lr=0.35_3", "first\n")
+    child = follow(sweep, "train", "3")
+    assert child.stdout.readline() == "first\n"
+    sweep.print("train", "lr=0.35_3", "Traceback\n")
+    sweep.trial(1, 3, "lr=0.35_3", FAILURE, end="exited", exit_status=1)
+    assert child.stdout.read() == "Traceback\n"
+    assert child.wait(10) == 0 and sweep.holders[0].poll() is None
+
+
+def test_logs_follow_one_that_failed_in_an_earlier_run(sweep):
+    """It is tried again by the run that is at work, and so is waited for."""
+    sweep.put({"set": {"began": str(2000 * 10**6)}})
+    sweep.hold()
+    sweep.print("train", "lr=0.3_2", "of the earlier run\n")
+    child = follow(sweep, "train", "2")
+    assert child.stdout.readline() == "of the earlier run\n"
+    now = int(time.time())
+    (sweep.dir / "train" / "lr=0.3_2" / "console.out").unlink()
+    sweep.trial(1, 2, "lr=0.3_2", RUNNING, attempts=2, started=now - 1, ended=0)
+    sweep.print("train", "lr=0.3_2", "of the earlier run, and of this one, which is longer\n")
+    assert child.stdout.readline() == "of the earlier run, and of this one, which is longer\n"
+    sweep.trial(1, 2, "lr=0.3_2", FAILURE, attempts=2, started=now - 1, ended=now)
+    assert child.wait(10) == 0 and child.stdout.read() == ""
+
+
 def test_logs_follow_until_ctrl_c(sweep):
     sweep.hold()
     sweep.print("train", "lr=0.35_3", "first\n")
@@ -397,6 +491,17 @@ def test_stop_waits_until_it_is_gone(sweep):
     assert again.returncode == 0 and again.stdout.startswith("'sweep' is not running: ")
 
 
+def test_stop_where_the_state_is_apart(sweep):
+    state = sweep.home / "state"
+    sweep.dir.rename(state)
+    sweep.dir.mkdir()
+    (sweep.dir / ".state").symlink_to(state)
+    sweep.dir, results = state, sweep.dir
+    child = sweep.hold(drains=0.1)
+    done = sweep.flambe("stop", results)
+    assert done.returncode == 0 and child.wait(1) == 0, done.stderr
+
+
 def test_stop_now(sweep):
     child = sweep.hold(drains=50)
     began = time.monotonic()
@@ -418,6 +523,30 @@ def test_stop_does_not_wait_for_ever(sweep):
     assert done.returncode == 6 and "1 trial still runs" in done.stderr
     assert "try: flambe stop out/output__sweep --now" in done.stderr
     assert sweep.flambe("stop", "out", "--timeout", "-1").returncode == 2
+
+
+@pytest.mark.parametrize("stamp", ["", " 1@{place}"])
+def test_stop_signals_no_stranger(sweep, stamp):
+    """The number in the lock is another process's by now; a child of the run keeps the lock."""
+    stranger = subprocess.Popen(["sleep", "60"])
+    child = sweep.hold(drains=50)
+    try:
+        place = (sweep.dir / "lock").read_text().partition("@")[2].strip()
+        with open(sweep.dir / "lock", "r+") as lock:
+            lock.truncate()
+            lock.write(f"{stranger.pid}{stamp.format(place=place)}\n")
+        status = json.loads(sweep.flambe("status", "out", "-o", "json").stdout)
+        assert status["state"] == "running" and status["pid"] is None
+        done = sweep.flambe("stop", "out", "--now", "--timeout", "1")
+        assert done.returncode != 0 and "goes on" not in done.stdout
+        if stamp:
+            assert "1 trial still runs" in done.stderr, done.stderr
+        else:
+            assert "is not known here: none is signalled" in done.stderr, done.stderr
+        assert stranger.poll() is None and child.poll() is None
+    finally:
+        stranger.kill()
+        stranger.wait()
 
 
 # ---- log -------------------------------------------------------------------------------------

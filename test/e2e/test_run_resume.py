@@ -4,12 +4,11 @@ import os
 import re
 import signal
 import subprocess
-import time
 
 import pytest
 
 from conftest import FLAMBE
-from runs import lab, names, told, wait_for  # noqa: F401 (a fixture)
+from runs import PATIENCE, lab, names, told, wait_for  # noqa: F401 (a fixture)
 
 PREPARE = "import sys\nprint('prepared', sys.argv[1])\nopen('ledger', 'a').write('prepare\\n')\n"
 TRAIN = """
@@ -277,20 +276,19 @@ def test_a_state_of_a_newer_flambe(earlier):
 
 
 def test_two_at_once(lab):
-    lab.write("wait.sh", "touch begun; n=0; while [ $n -lt 3000 ] && [ ! -e go ]; do sleep 0.01; "
+    lab.write("wait.sh", "touch begun; n=0; while [ $n -lt 30000 ] && [ ! -e go ]; do sleep 0.01; "
               "n=$((n + 1)); done\n")
     lab.file("two", "pipeline:\n  a: !Command {command: [sh, wait.sh]}\n")
     child = lab.start("two.yaml")
     wait_for(lambda: (lab.home / "begun").exists())
     for words in ([], ["-f"], ["--reuse"]):
-        began = time.monotonic()
         done = lab.flambe("two.yaml", *words)
-        assert done.returncode == 1 and time.monotonic() - began < 5, told(done)
+        assert done.returncode == 1 and child.poll() is None, told(done)
         assert f"process {child.pid}" in done.stderr, told(done)
         assert "try: flambe status ./out/output__two   to see what runs\n" in done.stderr
         assert "try: flambe stop ./out/output__two     to stop it\n" in done.stderr
     (lab.home / "go").touch()
-    out, err = child.communicate(timeout=30)
+    out, err = child.communicate(timeout=PATIENCE)
     assert child.returncode == 0, out + err
     # many that begin at the same moment: one of them runs
     (lab.home / "go").unlink()
@@ -299,7 +297,7 @@ def test_two_at_once(lab):
     wait_for(lambda: (lab.home / "begun").exists() and
              sum(c.poll() is None for c in many) == 1, what="one of many")
     (lab.home / "go").touch()
-    assert sorted(c.wait(timeout=30) for c in many) == [0, 1, 1, 1, 1, 1]
+    assert sorted(c.wait(timeout=PATIENCE) for c in many) == [0, 1, 1, 1, 1, 1]
     lab.gone()
 
 

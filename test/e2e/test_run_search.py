@@ -257,3 +257,28 @@ def test_a_search_without_an_objective(lab):
     lab.file("none", (OPTUNA % (3, "tpe", "")).replace("    objective: {metric: loss, mode: min}\n", ""))
     done = lab.flambe("none.yaml")
     assert done.returncode == 2 and "objective" in done.stderr and not lab.dir("none").exists(), told(done)
+
+
+# ---- many metrics ----------------------------------------------------------------------------
+
+
+def test_a_chatty_trial_keeps_its_objective(lab):
+    lab.write("chatty.py", """
+import json, os
+with open(os.environ["FLAMBE_METRICS"], "a") as out:
+    for i in range(12000):
+        print(json.dumps({f"layer/{i}": i}), file=out)
+    for step in range(1, 5):
+        print(json.dumps({"step": step, "epoch": step, "loss": 0.5 / step}), file=out)
+""")
+    lab.file("chatty", """
+pipeline:
+  a: !Script {script: chatty.py, args: [!g [0, 0]], objective: {metric: loss, mode: min}}
+schedulers: {a: !asha {max_t: 4, time_attr: epoch, metric: loss, mode: min}}
+reduce: {a: 1}
+""")
+    done = lab.good("chatty.yaml")
+    rows = lab.rows("chatty")
+    assert [r["objective"] for r in rows] == [0.125, 0.125], rows
+    assert all(len(r["metrics"]) == 10000 and r["metrics"]["epoch"] == 4 for r in rows)
+    assert done.stderr.count("more metrics than are read") == 2, "once for each trial"

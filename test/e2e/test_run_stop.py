@@ -9,7 +9,9 @@ import time
 import pytest
 
 from conftest import FLAMBE, run
-from runs import essence, lab, points, told, wait_for  # noqa: F401 (a fixture)
+from runs import PATIENCE, essence, lab, points, told, wait_for  # noqa: F401 (a fixture)
+
+STOP_GRACE = 5  # seconds that a trial has to end by itself
 
 # Ends when the file `go` is there; says that it has begun; leaves metrics with steps.
 WORK = """
@@ -24,7 +26,7 @@ with open(os.environ["FLAMBE_METRICS"], "w") as f:
         print(json.dumps({"step": step, "loss": n / (step + 1)}), file=f, flush=True)
 pathlib.Path("begun").mkdir(exist_ok=True)
 (pathlib.Path("begun") / str(n)).touch()
-limit = time.monotonic() + 60
+limit = time.monotonic() + 300
 while not pathlib.Path("go").exists():
     if time.monotonic() > limit: sys.exit(9)
     time.sleep(0.01)
@@ -133,7 +135,7 @@ def test_the_last_stage_is_not_taken_for_finished(lab):
     child.send_signal(signal.SIGINT)
     wait_for(lambda: "no more trials" in child.stderr.readline())
     child.send_signal(signal.SIGINT)
-    out, err = child.communicate(timeout=30)
+    out, err = child.communicate(timeout=PATIENCE)
     assert child.returncode == 130 and "stopped after" in out, out + err
     assert lab.status("last")["state"] == "stopped" and lab.states("last") == {"pending": 1}
     (lab.home / "go").touch()
@@ -147,7 +149,7 @@ def test_the_last_stage_is_not_taken_for_finished(lab):
     child.send_signal(signal.SIGINT)
     wait_for(lambda: "no more trials" in child.stderr.readline())
     (lab.home / "go").touch()
-    out, err = child.communicate(timeout=30)
+    out, err = child.communicate(timeout=PATIENCE)
     assert child.returncode == 0 and "finished after" in out, out + err
 
 
@@ -155,12 +157,11 @@ def test_those_that_do_not_listen_are_killed(lab):
     work = Work(lab, more=", deaf")
     child = lab.start("work.yaml")
     work.wait()
-    began = time.monotonic()
     for word in ("no more trials", "ending the running"):
         child.send_signal(signal.SIGINT)
         wait_for(lambda: word in child.stderr.readline())
-    child.communicate(timeout=30)
-    assert child.returncode == 130 and time.monotonic() - began < 15
+    child.communicate(timeout=PATIENCE)
+    assert child.returncode == 130
     lab.gone()
 
 
@@ -168,14 +169,14 @@ def test_a_third_ctrl_c_waits_for_nothing(lab):
     work = Work(lab, more=", deaf")
     child = lab.start("work.yaml")
     work.wait()
-    began = time.monotonic()
     for word in ("no more trials", "ending the running"):
         child.send_signal(signal.SIGINT)
         wait_for(lambda: word in child.stderr.readline())
+    began = time.monotonic()
     child.send_signal(signal.SIGINT)
-    out, err = child.communicate(timeout=30)
-    assert child.returncode == 130 and time.monotonic() - began < 4, out + err
-    lab.gone(5)
+    out, err = child.communicate(timeout=PATIENCE)
+    assert child.returncode == 130 and time.monotonic() - began < STOP_GRACE, out + err
+    lab.gone()
     work.lab.write("work.py", WORK.replace("len(sys.argv) > 2", "False"))
     work.check_it_goes_on(0)
 
@@ -186,7 +187,7 @@ def test_sigterm_drains(work):
     child.send_signal(signal.SIGTERM)
     wait_for(lambda: "no more trials are begun" in child.stderr.readline())
     work.go()
-    out, err = child.communicate(timeout=30)
+    out, err = child.communicate(timeout=PATIENCE)
     assert child.returncode == 130 and "stopped after" in out, out + err
     assert work.begun() == work.cpus
     (work.lab.home / "go").unlink()
@@ -198,7 +199,7 @@ def test_the_terminal_goes_away(work):
     work.wait()
     os.close(t.master)
     work.go()
-    t.child.wait(timeout=30)
+    t.child.wait(timeout=PATIENCE)
     work.lab.gone()
     (work.lab.home / "go").unlink()
     ended = work.lab.states("work").get("success", 0)
@@ -216,11 +217,11 @@ def test_flambe_stop(work):
     busy = work.lab.status("work")
     assert busy["state"] == "running" and busy["pid"] == child.pid
     work.go()
-    out, _ = other.communicate(timeout=30)
+    out, _ = other.communicate(timeout=PATIENCE)
     assert other.returncode == 0
     assert out == (f"'work' is stopped: {6 - work.cpus} pending, {work.cpus} success\n"
                    f"next: flambe {work.lab.home}/work.yaml, which goes on\n")
-    child.communicate(timeout=10)
+    child.communicate(timeout=PATIENCE)
     assert child.returncode == 130
     (work.lab.home / "go").unlink()
     again = work.lab.good("stop", work.lab.dir("work"))
@@ -234,7 +235,7 @@ def test_flambe_stop_now(lab):
     work.wait()
     done = lab.good("stop", "work.yaml", "--now")
     assert done.stdout.startswith("'work' is stopped: 6 pending\n"), told(done)
-    child.communicate(timeout=10)
+    child.communicate(timeout=PATIENCE)
     assert child.returncode == 130
     lab.gone()
     work.lab.write("work.py", WORK.replace("len(sys.argv) > 2", "False"))
@@ -247,7 +248,7 @@ def test_json_when_it_is_stopped(work):
     for word in ("no more trials", "ending the running"):
         child.send_signal(signal.SIGINT)
         wait_for(lambda: word in child.stderr.readline())
-    out, _ = child.communicate(timeout=30)
+    out, _ = child.communicate(timeout=PATIENCE)
     answer = json.loads(out)
     assert child.returncode == 130 and answer["state"] == "stopped" and answer["pid"] is None
     assert answer["error"] == {"code": "cancelled", "message": "stopped before its end",
@@ -259,7 +260,7 @@ def test_what_a_trial_leaves_behind_is_ended(lab):
     lab.write("daemon.sh", "setsid sh -c 'while :; do sleep 0.1; done' >/dev/null 2>&1 &\nexit 0\n")
     lab.file("left", "pipeline:\n  a: !Command {command: [sh, daemon.sh], params: {n: !g [1, 2]}}\n")
     lab.good("left.yaml")
-    lab.gone(5)
+    lab.gone()
 
 
 def test_the_supervisor_dies(work):
@@ -268,7 +269,7 @@ def test_the_supervisor_dies(work):
     (supervisor,) = [pid for pid, _ in work.lab.alive()
                      if open(f"/proc/{pid}/stat").read().split()[3] == str(child.pid)]
     os.kill(supervisor, signal.SIGKILL)
-    out, err = child.communicate(timeout=30)
+    out, err = child.communicate(timeout=PATIENCE)
     assert child.returncode not in (0, 130) and "supervisor of the programs died" in err, out + err
     work.lab.gone()
     work.check_it_goes_on(0)

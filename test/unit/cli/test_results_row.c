@@ -75,21 +75,94 @@ static void a_trial_as_a_row(void **state)
     row_csv(&row, &c, &csv);
     assert_string_equal(buf_text(&csv),
                         "stage,number,state,objective,lr,param.state,deep,on,no,extra,started,"
-                        "duration_s,attempts,end,message,name\r\n"
+                        "duration_s,attempts,end,message,reason,name\r\n"
                         "train,7,success,-Infinity,0.1,\"x,y\",\"[1,2]\",true,,,"
-                        "1970-01-01T00:16:40Z,1.500,2,exited,,lr=0.1_7\r\n");
+                        "1970-01-01T00:16:40Z,1.500,2,exited,,,lr=0.1_7\r\n");
     row_json(&row, &c, &json);
     assert_string_equal(
         buf_text(&json),
         "{\"stage\": \"train\", \"number\": 7, \"name\": \"lr=0.1_7\", \"state\": \"success\", "
-        "\"objective\": \"-Infinity\", \"params\": {\"lr\": 0.1, \"state\": \"x,y\", \"deep\": "
+        "\"objective\": \"-inf\", \"params\": {\"lr\": 0.1, \"state\": \"x,y\", \"deep\": "
         "[1,2], "
         "\"on\": true, \"no\": null}, \"metrics\": {}, \"started\": \"1970-01-01T00:16:40Z\", "
         "\"duration_s\": 1.500, \"attempts\": 2, \"end\": \"exited\", \"exit_status\": 0, "
         "\"signal\": "
-        "0, \"message\": null}");
+        "0, \"message\": null, \"reason\": null}");
     row_done(&row);
     row_columns_done(&c);
+}
+
+static void a_failed_trial_has_its_reason(void **state)
+{
+    (void)state;
+    struct store_trial failed = trial;
+    failed.name = (char *)"n\xff";
+    failed.params = NULL;
+    failed.state = TRIAL_FAILURE;
+    failed.exit_status = 3;
+    failed.message = (char *)"a,\xc3\x1b[2J";
+    struct results r = {0};
+    struct row_columns c = {0};
+    struct row row;
+    assert_int_equal(row_read(&r, &c, &failed, 0, &row, NULL), 0);
+    AUTO_BUF struct buf csv = {0}, json = {0}, clean = {0};
+    row_csv(&row, &c, &csv);
+    assert_true(str_ends(buf_view(&csv), ",exited,\"a,\xc3\x1b[2J\",\"exited with status 3: "
+                                         "a,\xc3\x1b[2J\",n\xff\r\n"));
+    row_csv_clean(buf_view(&csv), &clean);
+    assert_true(str_ends(buf_view(&clean), ",exited,\"a,\\xc3\\x1b[2J\",\"exited with status 3: "
+                                           "a,\\xc3\\x1b[2J\",n\\xff\r\n"));
+    row_json(&row, &c, &json);
+    json_auto_t *value = NULL;
+    assert_int_equal(json_parse(buf_view(&json), BUF_MAX_DEFAULT, &value, NULL), 0);
+    assert_string_equal(json_text(value, "reason"), "exited with status 3: a,\xef\xbf\xbd\x1b[2J");
+    assert_string_equal(json_text(value, "name"), "n\xef\xbf\xbd");
+    row_done(&row);
+    failed.exit_status = -1;
+    failed.signal = 9;
+    failed.end = (char *)"killed";
+    failed.message = NULL;
+    assert_int_equal(row_read(&r, &c, &failed, 0, &row, NULL), 0);
+    assert_string_equal(buf_text(&row.reason), "killed by signal 9 (Killed)");
+    row_done(&row);
+    row_columns_done(&c);
+}
+
+/* Names of a directory, and texts of a state that somebody else wrote. */
+static void a_state_of_any_bytes_is_shown(void **state)
+{
+    (void)state;
+    char dir[] = "/tmp/flambe-results-XXXXXX";
+    assert_non_null(mkdtemp(dir));
+    struct err err = {0};
+    struct store_stage stage = {.name = (char *)"s\xff",
+                                .planned = INT64_MAX,
+                                .metric = (char *)"m\xff",
+                                .note = (char *)"n\xff"};
+    struct store_trial t = trial;
+    t.stage = 0;
+    t.objective = 1;
+    t.name = (char *)"t\xff";
+    struct results r = {.directory = (char *)"d\xff",
+                        .file = (char *)"f\xff",
+                        .name = (char *)"e\xff",
+                        .stages = &stage,
+                        .stage_count = 1};
+    assert_int_equal(store_open(dir, STORE_CREATE, &r.store, &err), 0);
+    assert_int_equal(store_put_trial(r.store, &t, &err), 0);
+    struct results_state s = {0};
+    json_auto_t *value = NULL;
+    assert_int_equal(results_json(&r, &s, &value, &err), 0);
+    assert_string_equal(json_text(value, "experiment"), "e\xef\xbf\xbd");
+    assert_string_equal(json_text(value, "directory"), "d\xef\xbf\xbd");
+    assert_string_equal(json_text(value, "file"), "f\xef\xbf\xbd");
+    const json_t *first = json_array_get(json_object_get(value, "stages"), 0);
+    assert_string_equal(json_text(first, "name"), "s\xef\xbf\xbd");
+    assert_string_equal(json_text(first, "metric"), "m\xef\xbf\xbd");
+    assert_string_equal(json_text(first, "note"), "n\xef\xbf\xbd");
+    assert_string_equal(json_text(json_object_get(first, "best"), "trial"), "t\xef\xbf\xbd");
+    store_close(r.store);
+    assert_int_equal(fs_remove_tree(dir, NULL), 0);
 }
 
 static void numbers_read_back_as_the_same(void **state)
@@ -210,6 +283,16 @@ static void the_end_of_a_file_that_grows(void **state)
     t = (struct tail){0};
     assert_tail(&t, path, 50000, buf_text(&large));
     buf_done(&large);
+    /* begun again, into a file that is not there yet: what an earlier attempt left is passed over
+     */
+    usec_t now = clock_wall(clock_system());
+    assert_int_equal(fs_write_atomic(path, 0600, STR("earlier\n"), NULL), 0);
+    tail_restart(&t, now + USEC_PER_SEC);
+    assert_tail(&t, path, TAIL_ALL, "");
+    tail_restart(&t, now);
+    assert_tail(&t, path, TAIL_ALL, "earlier\n");
+    tail_restart(&t, 0);
+    assert_tail(&t, path, TAIL_ALL, "earlier\n");
     struct err err = {0};
     assert_int_equal(tail_read(&t, dir, 1, keep, NULL, &err), -1);
     assert_int_equal(fs_remove_tree(dir, NULL), 0);
@@ -245,6 +328,8 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(fields_are_quoted_where_they_must_be),
         cmocka_unit_test(a_trial_as_a_row),
+        cmocka_unit_test(a_failed_trial_has_its_reason),
+        cmocka_unit_test(a_state_of_any_bytes_is_shown),
         cmocka_unit_test(numbers_read_back_as_the_same),
         cmocka_unit_test(lines_of_metrics),
         cmocka_unit_test(the_end_of_a_file_that_grows),

@@ -45,7 +45,7 @@ static void assert_table(const struct driver_status *s, size_t width, size_t hei
                          const char *want)
 {
     AUTO_STRV struct strv lines = {0};
-    run_table_render(s, 62 * USEC_PER_SEC, width, height, color, &lines);
+    run_table_render(s, 62 * USEC_PER_SEC, NULL, width, height, color, &lines);
     assert_true(lines.count < height || height < 5);
     for (size_t i = 0; i < lines.count; i++)
         assert_true(text_width(str_of(lines.items[i])) <= width);
@@ -138,13 +138,13 @@ static void many_stages_are_gathered_the_ended_ones_first(void **state)
     for (int i = 0; i < 20; i++)
         g[i].state = STAGE_RUNNING;
     AUTO_STRV struct strv lines = {0};
-    run_table_render(&s, 0, 80, 10, false, &lines);
+    run_table_render(&s, 0, NULL, 80, 10, false, &lines);
     assert_int_equal(lines.count, 9);
     assert_non_null(strstr(lines.items[7], "14 more stages are not shown: "));
     for (size_t width = 1; width < 30; width++)
         for (size_t height = 1; height < 30; height++) {
             AUTO_STRV struct strv some = {0};
-            run_table_render(&s, 0, width, height, true, &some);
+            run_table_render(&s, 0, NULL, width, height, true, &some);
             assert_true(some.count > 0 && (some.count < height || height < 5));
         }
 }
@@ -323,7 +323,7 @@ static void the_summary(void **state)
     w.mono += 61 * USEC_PER_SEC;
     err_set(&err, ERR_CANCELLED, "stopped");
     run_view_end(v, &s, store, "my exp.yaml", &err);
-    const char *first = "stopped after 1 min 1 s: 16 pending, 2 running, 6 success, 1 failure\n"
+    const char *first = "stopped after 1 min 1 s: 18 pending, 6 success, 1 failure\n"
                         "  best of train: loss 0.123457 of lr=0.1,layers=2_7\n"
                         "    lr=0.1, layers=2, opt=a b\n"
                         "  results in out/output__x\n"
@@ -333,7 +333,7 @@ static void the_summary(void **state)
     assert_file(&w, "out", first);
     run_view_end(v, &s, NULL, NULL, NULL);
     AUTO_FREE char *both =
-        mem_printf("%sfinished after 1 min 1 s: 16 pending, 2 running, 6 success, 1 failure\n"
+        mem_printf("%sfinished after 1 min 1 s: 18 pending, 6 success, 1 failure\n"
                    "  best of train: loss 0.123457 of lr=0.1,layers=2_7\n"
                    "  results in out/output__x\n"
                    "next: flambe results out/output__x\n"
@@ -348,6 +348,38 @@ static void the_summary(void **state)
     finish(&w);
 }
 
+static void nothing_runs_when_it_is_over(void **state)
+{
+    (void)state;
+    struct world w;
+    struct driver_stage g[3];
+    three(g);
+    struct driver_status s = {.stages = g, .count = 3, .time_left = 200 * USEC_PER_SEC};
+    static const struct {
+        enum err_code code;
+        const char *want;
+    } cases[] = {{ERR_CANCELLED, "train    stopped  6        5"},
+                 {ERR_IO, "train    stopped  6        5"},
+                 {ERR_PARTIAL, "train    failed   6        5"}};
+    for (size_t i = 0; i < COUNT_OF(cases); i++) {
+        struct err why = {0};
+        begin(&w);
+        w.cli.screen.tty = true;
+        w.cli.screen.fixed_width = 80;
+        w.cli.screen.fixed_height = 24;
+        struct run_view *v = run_view_new(&w.cli, &w.clock, "d");
+        err_set(&why, cases[i].code, "x");
+        run_view_end(v, &s, NULL, "x.yaml", &why);
+        run_view_free(v);
+        AUTO_FREE char *path = fs_join(w.directory, "screen");
+        AUTO_BUF struct buf have = {0};
+        assert_int_equal(fs_read(path, TEXT_MAX, &have, NULL), 0);
+        if (!strstr(buf_text(&have), cases[i].want) || strstr(buf_text(&have), "running"))
+            fail_msg("%s", buf_text(&have));
+        finish(&w);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -358,6 +390,7 @@ int main(void)
         cmocka_unit_test(plain_lines),
         cmocka_unit_test(a_terminal_is_drawn_ten_times_a_second),
         cmocka_unit_test(the_summary),
+        cmocka_unit_test(nothing_runs_when_it_is_over),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -24,7 +24,9 @@ static void make_userdata(int minutes, struct buf *out)
 {
     struct userdata u = {.host_key_private = STR("-----BEGIN\nab\"c\\d: 'e'\n-----END\n"),
                          .host_key_public = LINE_A,
-                         .deadman_minutes = minutes};
+                         .deadman_minutes = minutes,
+                         .role = ROLE_ORCHESTRATOR,
+                         .slurm = true};
     struct err err = {0};
     assert_int_equal(userdata_write(&u, out, &err), 0);
 }
@@ -50,6 +52,10 @@ static void user_data_is_yaml_that_says_what_it_should(void **state)
     assert_true(yaml_get(root, "ssh_deletekeys")->boolean);
     assert_int_equal(yaml_get(root, "bootcmd")->count, 1);
     assert_int_equal(yaml_get(root, "bootcmd")->items[0]->count, 3);
+    const struct yaml_node *packages = yaml_get(root, "runcmd")->items[0];
+    assert_int_equal(packages->count, 3);
+    assert_non_null(strstr(packages->items[2]->text, "install slurmctld slurmd slurm-client munge "
+                                                     "nfs-kernel-server rsync python3-venv"));
     yaml_done(&file);
     diags_done(&d);
 }

@@ -127,6 +127,29 @@ static void long_lines_are_cut_around_the_caret(void **state)
     diags_done(&d);
 }
 
+static void passwords_are_not_shown(void **state)
+{
+    AUTO_BUF struct buf out = {0};
+    static const char text[] = "r: {a: https://me:hunter22@host/f, b: 1}\n";
+    shows(text, (struct span){1, 36, 1},
+          "f.yaml:1:36: error: oh\n"
+          "   1 | r: {a: https://me:********@host/f, b: 1}\n"
+          "     |                                    ^\n"
+          "1 error\n");
+    struct diags d;
+    diags_init(&d, "f.yaml", str_of(text));
+    AUTO_FREE char *quoted = diag_quote(STR("https://me:hunter22-and-much-more-that-goes-on-and-on-"
+                                            "until-it-is-cut-far-before-the-host@host/"));
+    assert_string_equal(quoted, "'https://me:***@host/'");
+    diags_add(&d, (struct span){1, 1, 1}, mem_printf("no ftp://u:hunter22@h"),
+              mem_printf("as https://u:hunter22@h"));
+    diags_print(&d, false, &out);
+    diags_json(&d, &out);
+    assert_null(strstr(buf_text(&out), "hunter22"));
+    assert_non_null(strstr(buf_text(&out), "no ftp://u:***@h"));
+    diags_done(&d);
+}
+
 static void color_only_on_request(void **state)
 {
     struct diags d;
@@ -225,6 +248,7 @@ int main(void)
         cmocka_unit_test(the_caret_stands_under_its_character),
         cmocka_unit_test(control_characters_are_shown_escaped),
         cmocka_unit_test(long_lines_are_cut_around_the_caret),
+        cmocka_unit_test(passwords_are_not_shown),
         cmocka_unit_test(color_only_on_request),
         cmocka_unit_test(more_than_can_be_kept_are_counted),
         cmocka_unit_test(unfit_text_is_not_shown),

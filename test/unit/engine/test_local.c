@@ -1,4 +1,5 @@
 /* Programs under the local engine: how they start, what they get, how they end. */
+#include "os/core.h"
 #include "programs.h"
 #include <sys/resource.h>
 #include <sys/stat.h>
@@ -192,19 +193,56 @@ static void room_is_what_fits(void **state)
     assert_int_equal(engine_room(engine, 4, 0), 1);
 }
 
-static void too_long_a_program_is_refused(void **state)
+/* The trouble of one program, and not the engine's. */
+static void what_is_no_program_is_not_started(void **state)
 {
     (void)state;
     size_t n = (size_t)9 << 20;
     AUTO_FREE char *word = mem_alloc(n);
     memset(word, 'x', n - 1);
     struct engine_program p = program(1, (const char *const[]){"true", word, NULL});
-    struct err err = {0};
-    assert_int_equal(engine_submit(engine, &p, &err), -1);
-    assert_int_equal(err.code, ERR_LIMIT);
-    assert_int_equal(engine_room(engine, 1, 0), 4); /* nothing was taken */
+    not_started(&p, "longer than 8 MiB; large values can be read from the file $FLAMBE_PARAMS");
+    assert_int_equal(engine_room(engine, 1, 0), 4); /* what it took came back */
     word[7 << 20] = '\0';
-    not_started(&p, "Argument list too long");
+    not_started(&p, "longer than this machine takes; large values can be read from");
+    p.argv = (const char *const[]){NULL};
+    not_started(&p, "its command is empty");
+    p.argv = (const char *const[]){"", NULL};
+    not_started(&p, "its command is empty");
+    p.argv = (const char *const[]){"", "'script' is no text", NULL};
+    not_started(&p, "'script' is no text");
+    p = program(1, SH("exit 0"));
+    assert_int_equal(run(&p)->end, ENGINE_EXITED);
+    AUTO_FREE char *record = in_dir("record");
+    size_t before = ended_count; /* a driver that was killed is told of each */
+    assert_int_equal(engine_local_replay(record, on_ended, NULL, NULL), 0);
+    assert_int_equal(ended_count - before, before);
+}
+
+/* This process's credentials are not to be on the disk; the program's core is the user's. */
+static void core_dumps_are_as_the_user_has_them(void **state)
+{
+    (void)state;
+    struct rlimit own, now, limit;
+    assert_int_equal(getrlimit(RLIMIT_CORE, &own), 0);
+    limit = own;
+    limit.rlim_cur = 5 * 512;
+    if (own.rlim_max != RLIM_INFINITY && own.rlim_max < limit.rlim_cur)
+        skip();
+    engine_free(engine);
+    assert_int_equal(setrlimit(RLIMIT_CORE, &limit), 0);
+    core_forbid();
+    core_forbid(); /* once more changes nothing */
+    assert_int_equal(getrlimit(RLIMIT_CORE, &now), 0);
+    assert_int_equal(now.rlim_cur, 0);
+    begin(4, NULL);
+    struct engine_program p = program(1, SH("grep 'Max core' /proc/self/limits"));
+    assert_int_equal(run(&p)->exit_status, 0);
+    AUTO_FREE char *text = text_of("out");
+    long soft;
+    assert_int_equal(sscanf(text, "Max core file size %ld", &soft), 1);
+    assert_int_equal(soft, 5 * 512);
+    assert_int_equal(setrlimit(RLIMIT_CORE, &own), 0);
 }
 
 static void stopping(void **state)
@@ -391,7 +429,8 @@ int main(void)
         T(its_environment_and_place),
         T(gpus_are_handed_out_and_come_back),
         T(room_is_what_fits),
-        T(too_long_a_program_is_refused),
+        T(what_is_no_program_is_not_started),
+        T(core_dumps_are_as_the_user_has_them),
         T(stopping),
         T(the_time_limit),
         T(the_memory_limit),

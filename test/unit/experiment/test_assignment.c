@@ -205,6 +205,7 @@ static void every_variant_is_found_again(void **state)
     assert_inverse(KWARGS("{a: 1}"), 0, 1);
     assert_inverse(KWARGS("{a: !g [1, 1, 1], b: !s [0, 1, 5]}"), 0, 15);
     assert_inverse(KWARGS("{a: !g [!g [1, 2], 3], b: !g [x, y]}"), 0, 6);
+    assert_inverse(KWARGS("{a: !g [!g [1, 2], 3, 4, 5], b: !g [x, y]}"), 0, 10);
     assert_inverse(KWARGS("{a: &x !g [1, 2], b: *x, c: !g [*x, !g [*x, {k: *x}]]}"), 0, 24);
     assert_inverse(
         KWARGS("{a: !g [{b: !g [4, 5], c: !g [1, 2, 3]}, {b: 3, c: !g [y, z]}, 0], z: !g "

@@ -441,6 +441,48 @@ static void room_is_waited_for(void **state)
     assert_log(d, "[s +0 -0:success ]s ");
 }
 
+static bool second_goes_on(struct drive *d, const struct store_trial *t, struct engine_result *r)
+{
+    (void)d;
+    if (t->number == 1)
+        return false;
+    if (t->attempts < 4)
+        *r = drive_exit(1);
+    return true;
+}
+
+static size_t counted_room(const struct engine *e, int cpus, int gpus)
+{
+    crowded->n++;
+    return real_ops->room(e, cpus, gpus);
+}
+
+static void end_at_the_tenth_tick(struct drive *d)
+{
+    if (engine_fake_count(d->engine) && ++d->m == 10)
+        drive_end(d, 0, drive_exit(0));
+}
+
+/* The first is to be tried again after a pause, which ends while the second has the only place. */
+static void one_that_is_due_without_room_does_not_keep_the_driver_awake(void **state)
+{
+    struct drive *d = *state;
+    d->text = HEAD "  s: !Script\n    script: m\n    kwargs: {a: !g [1, 2]}\n"
+                   "max_failures: 5\n";
+    d->began = second_goes_on;
+    d->tick = end_at_the_tenth_tick;
+    drive_open(d);
+    crowded = d;
+    real_ops = d->engine->ops;
+    crowded_ops = *real_ops;
+    crowded_ops.room = counted_room;
+    d->engine->ops = &crowded_ops;
+    drive_run(d, ERR_NONE);
+    drive_close(d);
+    if (d->n > 150) /* some for each turn, and a turn for each of the ten ticks */
+        fail_msg("%d turns", d->n);
+}
+
 /* ---- ending it from outside -------------------------------------------------------------------
  */
 
@@ -746,6 +788,7 @@ int main(void)
         T(a_broken_engine_ends_the_run_and_keeps_what_has_ended),
         T(an_end_in_the_engine_s_last_words_is_kept),
         T(room_is_waited_for),
+        T(one_that_is_due_without_room_does_not_keep_the_driver_awake),
         T(a_drained_run_ends_what_runs_and_goes_on_later),
         T(a_drain_with_the_last_trial_is_a_success),
         T(a_drain_between_stages_begins_none),

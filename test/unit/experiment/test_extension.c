@@ -141,6 +141,84 @@ static void test_failure(void **state)
     strv_done(&told);
 }
 
+/* A python3 that writes down all that it is given, and says it. */
+#define TALKER                                                                               \
+    "case \"$2\" in\n"                                                                       \
+    "venv) mkdir -p \"$4/bin\" && cp \"$0\" \"$4/bin/python3\" ;;\n"                         \
+    "*) word=$(cat)\n"                                                                       \
+    "   echo \"argv $*\" >>\"$FAKE_LOG\"; env | grep ^GIT_CONFIG >>\"$FAKE_LOG\"\n"          \
+    "   echo \"input $word\" >>\"$FAKE_LOG\"; echo \"taking $word\"\n"                       \
+    "   case \"$word\" in *bad*) echo \"ERROR: no $word, hunter22\" >&2; exit 1;; esac ;;\n" \
+    "esac"
+
+static void assert_nothing_secret(const char *text)
+{
+    static const char *const secrets[] = {"hunter22", "ghp_token", "abcd"};
+    for (size_t i = 0; i < COUNT_OF(secrets); i++)
+        if (strstr(text, secrets[i]))
+            fail_msg("'%s' is in: %s", secrets[i], text);
+}
+
+static void test_secrets(void **state)
+{
+    struct place *p = *state;
+    struct extensions out;
+    struct err err = {0};
+    AUTO_FREE char *log = fs_join(p->dir, "log");
+    setenv("FAKE_LOG", log, 1);
+    unsetenv("GIT_CONFIG_COUNT");
+    place_program(p, "python3", TALKER);
+    struct extension x[] = {
+        {(char *)"a", (char *)"https://me:hunter%32%32@host:81/a.git@v1#egg=a", EXTENSION_GIT},
+        {(char *)"b", (char *)"b @ git+https://ghp_token@host/b", EXTENSION_GIT},
+        {(char *)"c", (char *)"https://me:hunter22@host/c.zip?token=abcd", EXTENSION_GIT}};
+    assert_int_equal(run(p, x, 3, true, &out, &err), 0);
+    extensions_done(&out);
+    AUTO_BUF struct buf said = {0};
+    assert_int_equal(fs_read(log, 10000, &said, NULL), 0);
+    const char *text = buf_text(&said);
+    /* "me:hunter22" and "ghp_token:" in base64 */
+    assert_non_null(strstr(text, "GIT_CONFIG_KEY_0=http.https://host:81/.extraHeader\n"));
+    assert_non_null(strstr(text, "GIT_CONFIG_VALUE_0=Authorization: Basic bWU6aHVudGVyMjI=\n"));
+    assert_non_null(strstr(text, "input git+https://host:81/a.git@v1#egg=a\n"));
+    assert_non_null(strstr(text, "GIT_CONFIG_VALUE_0=Authorization: Basic Z2hwX3Rva2VuOg==\n"));
+    assert_non_null(strstr(text, "input b @ git+https://host/b\n"));
+    assert_non_null(strstr(text, "input https://me:hunter22@host/c.zip?token=abcd\n"));
+    AUTO_STRV struct strv lines = {0};
+    struct str rest = buf_view(&said);
+    while (rest.p) {
+        AUTO_FREE char *line = str_dup(str_cut(&rest, '\n'));
+        if (str_starts(str_of(line), "argv"))
+            assert_nothing_secret(line);
+    }
+    static const char *const files[] = {"extensions/install.log", "extensions/record.json"};
+    for (size_t i = 0; i < COUNT_OF(files); i++) {
+        AUTO_FREE char *path = fs_join(p->dir, files[i]);
+        AUTO_BUF struct buf kept = {0};
+        struct stat st;
+        assert_int_equal(fs_read(path, 10000, &kept, NULL), 0);
+        assert_nothing_secret(buf_text(&kept));
+        assert_non_null(strstr(buf_text(&kept), "https://me:***@host/c.zip?token=***"));
+        assert_int_equal(stat(path, &st), 0);
+        assert_true(i > 0 || (st.st_mode & 0777) == 0600);
+    }
+    assert_int_equal(told.count, 3);
+    for (size_t i = 0; i < told.count; i++)
+        assert_nothing_secret(told.items[i]);
+    x[2].source = (char *)"https://me:hunter22@host/c.zip?token=other"; /* the same one */
+    assert_int_equal(run(p, x, 3, false, &out, &err), 0);
+    extensions_done(&out);
+    struct extension bad = {(char *)"a", (char *)"https://me:hunter22@host/bad.zip", EXTENSION_GIT};
+    assert_int_equal(run(p, &bad, 1, true, &out, &err), -1);
+    assert_nothing_secret(err.msg);
+    assert_non_null(strstr(err.msg, "cannot install 'https://me:***@host/bad.zip': no "
+                                    "https://me:***@host/bad.zip, ***; all that"));
+    bad.source = (char *)"-https://me:hunter22@host/";
+    assert_int_equal(run(p, &bad, 1, true, &out, &err), -1);
+    assert_nothing_secret(err.msg);
+    strv_done(&told);
+}
+
 static void test_options_are_refused(void **state)
 {
     struct place *p = *state;
@@ -160,7 +238,8 @@ static void test_options_are_refused(void **state)
 int main(void)
 {
 #define T(f) cmocka_unit_test_setup_teardown(f, place_set_up, place_tear_down)
-    const struct CMUnitTest tests[] = {T(test_paths), T(test_installed), T(test_found_by_python),
-                                       T(test_failure), T(test_options_are_refused)};
+    const struct CMUnitTest tests[] = {T(test_paths),           T(test_installed),
+                                       T(test_found_by_python), T(test_failure),
+                                       T(test_secrets),         T(test_options_are_refused)};
     return cmocka_run_group_tests_name("extension", tests, NULL, NULL);
 }

@@ -1,7 +1,9 @@
 /* What changes a trial's fingerprint, and what does not. */
+#include "experiment/file_mark.h"
 #include "experiment/fingerprint.h"
 #include "place.h"
 #include "trial.h"
+#include <stdio.h>
 
 /* All that goes into one fingerprint; tests change a part of it. */
 struct input {
@@ -218,24 +220,28 @@ static void bytes_that_are_no_text_count(void **state)
     assert_non_null(strstr(mark, " size 1 "));
 }
 
-static void a_trial_that_cannot_be_launched_has_none(void **state)
+/* It fails when it is started; until then it is a trial like another. */
+static void a_trial_that_cannot_be_launched_has_one_too(void **state)
 {
     struct place *p = *state;
-    struct trial t;
-    struct err err = {0};
-    struct input in = input_of("");
-    trial_set_up(&t,
-                 HEAD "  a: !Script\n    script: m\n    kwargs: {p: 5}\n"
-                      "  s: !Script\n    script: !@ 'a[p]'\n",
-                 "s", 0);
-    json_auto_t *options = json_object();
-    struct strv path = {0};
-    struct fingerprints *f = fingerprints_new(p->dir, &path);
-    assert_null(fingerprint_make(f, &t.values, &in.context, options, &err));
-    assert_int_equal(err.code, ERR_FILE);
-    fingerprints_free(f);
+    struct input in = input_of(HEAD "  a: !Script\n    script: m\n    kwargs: {p: 5}\n"
+                                    "  s: !Script\n    script: !@ 'a[p]'\n");
+    assert_same(p, &in, &in, true);
     fingerprints_free(NULL);
-    trial_tear_down(&t);
+}
+
+static void values_of_a_shell_s_line_count(void **state)
+{
+    struct place *p = *state;
+    struct input a = input_of(HEAD "  s: !Command\n    command: 'echo x{n} {m}'\n"
+                                   "    params: {n: !g [1, 2], m: 1}\n");
+    struct input b = a;
+    b.index = 1;
+    assert_same(p, &a, &b, false);
+    static const char text[] = HEAD "  s: !Command\n    command: 'cat conf/{n}.txt \"{f}\"'\n"
+                                    "    params: {n: a, f: 'b c.txt'}\n";
+    assert_file_counts(p, text, "conf/a.txt", NULL, true); /* only the two together name it */
+    assert_file_counts(p, text, "b c.txt", NULL, true);    /* a value as it is */
 }
 
 static void a_resource_is_its_place_size_and_time(void **state)
@@ -255,6 +261,101 @@ static void a_resource_is_its_place_size_and_time(void **state)
     assert_string_equal(url, "@http://h/x");
     AUTO_FREE char *gone = fingerprint_resource(&local, "/non/existing");
     assert_non_null(gone);
+}
+
+/* ---- directories ------------------------------------------------------------------------------
+ */
+
+static char *mark_of(struct place *p, const char *name)
+{
+    AUTO_FREE char *path = fs_join(p->dir, name);
+    struct resource r = {.kind = RESOURCE_LOCAL, .location = path};
+    return fingerprint_resource(&r, path);
+}
+
+/* What the shell does to the directory `data`, and whether that counts. */
+static void assert_change(struct place *p, const char *line, bool counts)
+{
+    AUTO_FREE char *before = mark_of(p, "data");
+    AUTO_FREE char *command = mem_printf("cd '%s/data' && { %s; }", p->dir, line);
+    FILE *f = popen(command, "re");
+    assert_non_null(f);
+    assert_int_equal(pclose(f), 0);
+    AUTO_FREE char *after = mark_of(p, "data");
+    if (counts == (strcmp(before, after) == 0))
+        fail_msg("'%s': %s, %s", line, before, after);
+}
+
+static void a_directory_is_all_that_is_in_it(void **state)
+{
+    struct place *p = *state;
+    free(place_write(p, "data/a/b/deep.bin", 0600, "12345"));
+    free(place_write(p, "data/first.bin", 0600, "12345"));
+    free(place_write(p, "elsewhere/file", 0600, "12345"));
+    assert_change(p, "true", false);
+    assert_change(p, "echo x > a/b/new", true);
+    assert_change(p, "rm a/b/new", true);
+    assert_change(p, "printf 54321 > a/b/deep.bin", true); /* of the same size */
+    assert_change(p, "touch -d 2020-01-01T00:00:00.000000001Z first.bin", true);
+    assert_change(p, "touch -d 2020-01-01T00:00:00.000000002Z first.bin", true);
+    assert_change(p, "mv first.bin second.bin", true);
+    assert_change(p, "mkdir empty", true);
+    assert_change(p, "touch empty; cat a/b/deep.bin >/dev/null",
+                  false); /* names and files count alone */
+    assert_change(p, "ln -s ../elsewhere/file link", true);
+    assert_change(p, "printf 123456 > ../elsewhere/file", true);
+    assert_change(p, "ln -s ../elsewhere away", true);
+    assert_change(p, "echo x > ../elsewhere/other", false);
+    assert_change(p, "ln -s . self; ln -s nowhere broken; mkfifo fifo", true);
+    assert_change(p, "mkdir .git __pycache__ out; touch .git/x __pycache__/x.pyc out/flambe.db",
+                  true);
+    assert_change(p, "touch .git/y __pycache__/y.pyc out/y", false); /* a run's own traces */
+}
+
+static void a_directory_among_the_words_counts(void **state)
+{
+    struct place *p = *state;
+    struct input in = input_of(STAGE("    kwargs: {data: sets, separator: /, here: .}\n"));
+    free(place_write(p, "sets/train/1.bin", 0600, "1"));
+    AUTO_FREE char *first = print_of(p, &in);
+    free(place_write(p, "beside", 0600, "1"));
+    AUTO_FREE char *beside = print_of(p, &in);
+    assert_string_equal(first, beside);
+    free(place_write(p, "sets/train/1.bin", 0600, "22"));
+    AUTO_FREE char *second = print_of(p, &in);
+    assert_string_not_equal(first, second);
+}
+
+/* Many entries, and deep ones, take a bounded time. */
+static void a_directory_is_looked_through_so_far(void **state)
+{
+    struct place *p = *state;
+    AUTO_FREE char *command = mem_printf(
+        "mkdir '%s/data' && cd '%s/data' && i=0 && while [ $i -lt 70 ]; do mkdir d && cd d "
+        "&& i=$((i + 1)); done && touch x",
+        p->dir, p->dir);
+    FILE *f = popen(command, "re");
+    assert_non_null(f);
+    assert_int_equal(pclose(f), 0);
+    AUTO_FREE char *mark = mark_of(p, "data");
+    assert_non_null(strstr(mark, " time ")); /* its own, too */
+    assert_change(p, "cd d/d/d && touch y", true);
+    AUTO_FREE char *many = fs_join(p->dir, "many");
+    AUTO_FREE char *last = mem_dup("");
+    struct stat st;
+    for (int i = 0; i < 12; i++) {
+        AUTO_FREE char *name = mem_printf("many/%d", i);
+        AUTO_BUF struct buf before = {0}, after = {0};
+        free(place_write(p, name, 0600, "x"));
+        assert_int_equal(stat(many, &st), 0);
+        file_mark(many, &st, 10, &before);
+        file_mark(many, &st, 10, &after);
+        assert_string_equal(buf_text(&before), buf_text(&after));
+        assert_string_not_equal(buf_text(&before), last); /* by its own time, with more than 10 */
+        assert_true((strstr(buf_text(&before), " time ") != NULL) == (i >= 10));
+        free(last);
+        last = buf_take(&before);
+    }
 }
 
 /* ---- what changed -----------------------------------------------------------------------------
@@ -327,8 +428,12 @@ int main(void)
         T(what_it_builds_on_counts),
         T(files_of_the_command_count_by_content),
         T(bytes_that_are_no_text_count),
-        T(a_trial_that_cannot_be_launched_has_none),
+        T(a_trial_that_cannot_be_launched_has_one_too),
+        T(values_of_a_shell_s_line_count),
         T(a_resource_is_its_place_size_and_time),
+        T(a_directory_is_all_that_is_in_it),
+        T(a_directory_among_the_words_counts),
+        T(a_directory_is_looked_through_so_far),
         T(the_difference_is_said_in_words),
         T(a_stage_s_text_is_its_own_alone),
     };

@@ -2,6 +2,7 @@
 #include "experiment/value.h"
 #include "trial.h"
 #include <stdio.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 static const char *const nothing[] = {NULL};
@@ -40,18 +41,11 @@ static void assert_words(const char *text, size_t index, const char *want)
     trial_tear_down(&t);
 }
 
-static void assert_refused(const char *text, size_t index, const char *words)
+/* Nothing to run, for the reason `why`, which is the trial's trouble and not the run's. */
+static void assert_nothing(const char *text, const char *why)
 {
-    struct trial t;
-    struct launch l = {.params = NULL};
-    struct err err = {0};
-    struct launch_context c = context(nothing);
-    trial_set_up(&t, text, "s", index);
-    assert_int_equal(launch_make(&t.values, &c, &l, &err), -1);
-    assert_int_equal(err.code, ERR_FILE);
-    assert_string_equal(err.msg, words);
-    assert_null(l.argv.items); /* untouched */
-    trial_tear_down(&t);
+    AUTO_FREE char *words = mem_printf("|%s", why);
+    assert_words(text, 0, words);
 }
 
 /* ---- scripts ----------------------------------------------------------------------------------
@@ -147,14 +141,14 @@ static void paths_are_passed_on_as_bytes(void **state)
     trial_tear_down(&t);
 }
 
-static void a_script_that_comes_to_nothing_is_refused(void **state)
+static void a_script_that_comes_to_nothing_is_the_trial_s_trouble(void **state)
 {
     (void)state;
     static const char text[] = HEAD "  a: !Script\n    script: m\n    kwargs: {p: 5, q: ''}\n"
                                     "  s: !Script\n    script: !@ 'a[%s]'\n";
     AUTO_FREE char *number = mem_printf(text, "p"), *empty = mem_printf(text, "q");
-    assert_refused(number, 0, "'script' is no text in the trial 'v=1_1'");
-    assert_refused(empty, 0, "'script' is no text in the trial 'v=1_1'");
+    assert_nothing(number, "'script' is no text, or empty");
+    assert_nothing(empty, "'script' is no text, or empty");
 }
 
 /* ---- commands ---------------------------------------------------------------------------------
@@ -179,44 +173,78 @@ static void braces_that_are_no_places_stay(void **state)
                  0, "/bin/sh|{lr}|{1}|${lr}|{ lr }|{}|{|}|{lr|a}b|mine");
 }
 
-static void a_line_is_the_shell_s_with_values_quoted(void **state)
+/* What the shell parses has none of the values in it. */
+static void a_line_is_the_shell_s_with_values_as_arguments(void **state)
 {
     (void)state;
-    assert_words(COMMAND("    command: \"echo {n} '{n}' \\\"{n}\\\" {lr} ${HOME} {{n}} | cat\"\n"
-                         "    params: {n: \"a 'b\", lr: 0.5}\n"),
-                 0, "/bin/sh|-c|echo 'a '\\''b' 'a '\\''b' \"a 'b\" 0.5 ${HOME} {n} | cat");
+    assert_words(
+        COMMAND("    command: \"echo {n} '{n}' \\\"{n}\\\" {lr} ${HOME} {{n}} {dir} | cat\"\n"
+                "    params: {n: \"a 'b\", lr: 0.5}\n"),
+        0,
+        "/bin/sh|-c|FLAMBE_1=${1} FLAMBE_2=${2} FLAMBE_3=${3} && shift 3; "
+        "echo \"${FLAMBE_1}\" ''\"${FLAMBE_1}\"'' \"${FLAMBE_1}\" \"${FLAMBE_2}\" "
+        "${HOME} {n} \"${FLAMBE_3}\" | cat|/bin/sh|a 'b|0.5|/r/s");
+    assert_words(COMMAND("    command: 'echo {{x}} ${HOME}'\n"), 0, "/bin/sh|-c|echo {x} ${HOME}");
     assert_words(
         COMMAND("    command: !g [\"true {n}\", [/bin/sh, '{n}']]\n    params: {n: a b}\n"), 1,
         "/bin/sh|a b");
     assert_words(
         COMMAND("    command: !g [\"true {n}\", [/bin/sh, '{n}']]\n    params: {n: a b}\n"), 0,
-        "/bin/sh|-c|true 'a b'");
+        "/bin/sh|-c|FLAMBE_1=${1} && shift 1; true \"${FLAMBE_1}\"|/bin/sh|a b");
 }
 
 /* The line as the shell has it: all of its places give the value back. */
 static void a_line_s_values_come_out_of_the_shell(void **state)
 {
     (void)state;
-    static const char text[] = COMMAND(
-        "    command: |\n"
-        "      # it isn't {n}\n"
-        "      V=v; printf '<%s>' {n} '{n}' \"{n}\" \\{n} $V{n} \"$(printf %s {n})\" \\{{ {n}\n"
-        "    params: {n: \"a'\\\"\\\\ $V `id` $(id) # * é\\n z\"}\n");
+    static const char text[] =
+        COMMAND("    command: |\n"
+                "      # it isn't {n}\n"
+                "      V=v; printf '<%s>' {n} '{n}' \"{n}\" \\{n} $V{n} \"$(printf %s. {n})\" "
+                "\\{{'{n}' {n} $#\n"
+                "    params: {n: \"a'\\\"\\\\ $V `id` $(id) # * é\\n z\\n\"}\n");
     struct trial t;
     struct launch l;
     struct launch_context c = context(nothing);
     make(&t, text, 0, &c, &l);
-    static const char value[] = "a'\"\\ $V `id` $(id) # * é\n z";
-    AUTO_FREE char *want = mem_printf("<%s><%s><%s><%s><v%s><%s><{><%s>", value, value, value,
-                                      value, value, value, value);
+    static const char value[] = "a'\"\\ $V `id` $(id) # * é\n z\n";
+    AUTO_FREE char *want = mem_printf("<%s><%s><%s><%s><v%s><%s.><{%s><%s><0>", value, value, value,
+                                      value, value, value, value, value);
     char got[1024];
-    FILE *f = popen(l.argv.items[2], "re");
+    AUTO_FREE const char **argv = launch_vector(&l.argv);
+    int fds[2];
+    assert_int_equal(pipe(fds), 0);
+    pid_t pid = fork();
+    if (pid == 0) {
+        dup2(fds[1], STDOUT_FILENO);
+        execv(argv[0], (char *const *)argv);
+        _exit(127);
+    }
+    close(fds[1]);
+    FILE *f = fdopen(fds[0], "r");
     assert_non_null(f);
     got[fread(got, 1, sizeof got - 1, f)] = '\0';
-    assert_int_equal(pclose(f), 0);
+    fclose(f);
+    int status;
+    assert_int_equal(waitpid(pid, &status, 0), pid);
+    assert_int_equal(status, 0);
     assert_string_equal(got, want);
     launch_done(&l);
     trial_tear_down(&t);
+}
+
+/* What is known only when the values are fails that trial. */
+static void a_line_that_cannot_be_filled_is_the_trial_s_trouble(void **state)
+{
+    (void)state;
+    assert_words(COMMAND("    command: 'echo $(({n} + 1))'\n    params: {n: 41}\n"), 0,
+                 "/bin/sh|-c|FLAMBE_1=${1} && shift 1; echo $((41 + 1))|/bin/sh|41");
+    assert_nothing(COMMAND("    command: 'echo $(({n} + 1))'\n    params: {n: 'a[$(id)]'}\n"),
+                   "within $((…)) only a whole number can stand, not 'a[$(id)]'");
+    assert_nothing(HEAD "  a: !Script\n    script: m\n    kwargs: {line: \"cat <<'E'\\n{n}\\nE\"}\n"
+                        "  s: !Command\n    command: !@ 'a[line]'\n    params: {n: 1}\n",
+                   "it stands in a here-document whose end is quoted, where nothing is replaced; "
+                   "write the end behind '<<' without quotes; {{ and }} are braces");
 }
 
 static void a_command_s_parameters_are_its_own(void **state)
@@ -233,16 +261,16 @@ static void a_command_s_parameters_are_its_own(void **state)
     trial_tear_down(&t);
 }
 
-static void a_command_that_comes_to_nothing_is_refused(void **state)
+static void a_command_that_comes_to_nothing_is_the_trial_s_trouble(void **state)
 {
     (void)state;
     static const char text[] =
         HEAD "  a: !Command\n    command: [/bin/sh]\n    params: {p: 5, q: '', l: []}\n"
              "  s: !Command\n    command: %s\n";
-    static const char *const commands[] = {"!@ 'a[l]'", "[!@ 'a[q]', x]", "!@ 'a[p]'"};
+    static const char *const commands[] = {"!@ 'a[l]'", "[!@ 'a[q]', x]", "!@ 'a[p]'", "!@ 'a[q]'"};
     for (size_t i = 0; i < COUNT_OF(commands); i++) {
         AUTO_FREE char *file = mem_printf(text, commands[i]);
-        assert_refused(file, 0, "'command' is empty in the trial 'v=1_1'");
+        assert_nothing(file, "'command' is empty");
     }
 }
 
@@ -364,13 +392,14 @@ int main(void)
         cmocka_unit_test(keywords_follow_in_the_file_s_order),
         cmocka_unit_test(a_script_s_keywords_are_its_parameters),
         cmocka_unit_test(paths_are_passed_on_as_bytes),
-        cmocka_unit_test(a_script_that_comes_to_nothing_is_refused),
+        cmocka_unit_test(a_script_that_comes_to_nothing_is_the_trial_s_trouble),
         cmocka_unit_test(a_command_s_words_have_places),
         cmocka_unit_test(braces_that_are_no_places_stay),
-        cmocka_unit_test(a_line_is_the_shell_s_with_values_quoted),
+        cmocka_unit_test(a_line_is_the_shell_s_with_values_as_arguments),
         cmocka_unit_test(a_line_s_values_come_out_of_the_shell),
+        cmocka_unit_test(a_line_that_cannot_be_filled_is_the_trial_s_trouble),
         cmocka_unit_test(a_command_s_parameters_are_its_own),
-        cmocka_unit_test(a_command_that_comes_to_nothing_is_refused),
+        cmocka_unit_test(a_command_that_comes_to_nothing_is_the_trial_s_trouble),
         cmocka_unit_test(flambe_s_variables_say_what_the_trial_is),
         cmocka_unit_test(what_is_inherited_is_changed_by_the_file),
         cmocka_unit_test(a_vector_ends_with_null),

@@ -476,6 +476,68 @@ static void long_lines(void **state)
     expect_at(true, "a 2 3\n");
 }
 
+/* A trial that writes much does not keep the others waiting, and one that writes a file of holes
+ * does not keep the run. */
+static void much_is_read_in_pieces(void **state)
+{
+    (void)state;
+    size_t n = 60000;
+    AUTO_FREE char *blank = mem_alloc(n + 1);
+    memset(blank, ' ', n);
+    blank[n - 1] = '\n';
+    for (size_t at = 0; at <= (size_t)METRICS_POLL_MAX + (1 << 20); at += n)
+        append(METRICS_FILE, blank);
+    append(METRICS_FILE, "{\"a\": 1}\n");
+    expect("");
+    expect("a 0 1\n");
+    expect("");
+    for (size_t at = 0; at <= (size_t)METRICS_POLL_MAX + (1 << 20); at += n)
+        append(METRICS_FILE, blank);
+    append(METRICS_FILE, "{\"a\": 2}\n");
+    expect_at(true, "a 1 2\n");
+    AUTO_FREE char *path = fs_join(dir, METRICS_FILE);
+    assert_int_equal(truncate(path, METRICS_LINES_MAX + 10 * METRICS_POLL_MAX), 0);
+    append(METRICS_FILE, "\n{\"a\": 3}\n");
+    expect_at(true, "damage: metrics.jsonl: longer than the 1 GiB allowed; the rest is left out\n");
+    expect_at(true, "");
+}
+
+static void much_of_an_event_file_too(void **state)
+{
+    (void)state;
+    AUTO_BUF struct buf many = {0};
+    size_t count = 0;
+    for (; many.len <= (size_t)METRICS_POLL_MAX; count++)
+        eventfile_scalar(0, (int64_t)count, STR("a"), 1, &many);
+    put("tfevents.1", buf_view(&many), O_APPEND);
+    size_t told = 0;
+    for (int polls = 0; polls < 2; polls++) {
+        buf_clear(&notes);
+        metrics_reader_poll(reader, false, &sink);
+        assert_null(strstr(buf_text(&notes), "damage"));
+        for (const char *p = buf_text(&notes); (p = strchr(p, '\n')); p++)
+            told++;
+        assert_true((told < count) == (polls == 0) && told > 0);
+    }
+    assert_int_equal(told, count);
+}
+
+/* Of a folder with many files a new event file is found all the same. */
+static void a_folder_of_many_files(void **state)
+{
+    (void)state;
+    make_folder("many");
+    for (int i = 0; i <= METRICS_ENTRIES_OFTEN; i++) {
+        AUTO_FREE char *name = mem_printf("many/%d", i);
+        put(name, STR(""), 0);
+    }
+    expect("");
+    append_scalar("many/tfevents", "a", 1, 2);
+    expect_soon("many/a 1 2\n");
+    append_scalar("many/tfevents.2", "b", 1, 2);
+    expect_at(true, "many/b 1 2\n");
+}
+
 static void lines_elsewhere(void **state)
 {
     (void)state;
@@ -508,6 +570,37 @@ static void many_tags(void **state)
                          "than are read from one file\nt0 1 2\n"));
 }
 
+static void objectives_have_room_among_many_tags(void **state)
+{
+    (void)state;
+    metrics_reader_keep(reader, "acc");
+    metrics_reader_keep(reader, "loss");
+    metrics_reader_keep(reader, "loss");
+    metrics_reader_keep(reader, NULL);
+    AUTO_BUF struct buf lines = {0};
+    for (int i = 0; i < METRICS_TAGS_MAX + 5; i++) {
+        AUTO_FREE char *tag = mem_printf("t%d", i);
+        append_scalar("x.tfevents", tag, 0, 1);
+        buf_addf(&lines, "{\"t%d\": 2}\n", i);
+    }
+    append_scalar("x.tfevents", "loss", 0, 0.5);
+    buf_adds(&lines, "{\"acc\": 0.25}\n");
+    for (int i = 0; i < 2; i++) { /* the second file takes the first one's place */
+        AUTO_FREE char *path = fs_join(dir, METRICS_FILE);
+        assert_int_equal(fs_write_atomic(path, 0600, buf_view(&lines), NULL), 0);
+        buf_clear(&notes);
+        metrics_reader_poll(reader, true, &sink);
+        assert_true(str_ends(buf_view(&notes),
+                             "t9997 0 2\ndamage: metrics.jsonl: line 9999 is left "
+                             "out: more metrics than are read from one file\n"
+                             "acc 0 0.25\n"));
+        const char *told = strstr(buf_text(&notes), "t9997 0 1\ndamage: x.tfevents: more different "
+                                                    "metrics than the 10000 allowed; the others "
+                                                    "are left out\nloss 0 0.5\n");
+        assert_true(i == 0 ? told != NULL : told == NULL);
+    }
+}
+
 #define TEST(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
 
 int main(void)
@@ -533,8 +626,12 @@ int main(void)
         TEST(a_line_in_pieces),
         TEST(a_last_line_that_is_cut),
         TEST(long_lines),
+        TEST(much_is_read_in_pieces),
+        TEST(much_of_an_event_file_too),
+        TEST(a_folder_of_many_files),
         TEST(lines_elsewhere),
         TEST(many_tags),
+        TEST(objectives_have_room_among_many_tags),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

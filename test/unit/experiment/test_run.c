@@ -1,98 +1,8 @@
 /* The results directory: begun, gone on with, begun again, refused. */
-#include "experiment/run.h"
-#include "fixture.h"
-#include "place.h"
+#include "earlier.h"
 #include <fcntl.h>
 #include <signal.h>
 #include <sys/wait.h>
-
-static const char text[] = HEAD "  s: !Script\n    script: m\n    kwargs: {a: !g [1, 2]}\n";
-static const char other[] = HEAD "  s: !Script\n    script: m\n    kwargs: {a: !g [1, 3]}\n";
-
-static struct run_options options(struct place *p, const char *file)
-{
-    return (struct run_options){
-        .save_path = p->dir, .name = "x", .path = "/x.yaml", .file = str_of(file), .seed = 5};
-}
-
-static void open_good(struct place *p, const struct run_options *o, struct run *r)
-{
-    struct err err = {0};
-    if (run_open(p->loop, o, r, &err) == -1)
-        fail_msg("%s", err.msg);
-}
-
-static void assert_refused(struct place *p, const struct run_options *o, enum err_code code,
-                           const char *words)
-{
-    struct run r = {.kind = 77};
-    struct err err = {0};
-    assert_int_equal(run_open(p->loop, o, &r, &err), -1);
-    assert_int_equal(r.kind, 77); /* untouched */
-    assert_int_equal(err.code, code);
-    if (!strstr(err.msg, words))
-        fail_msg("no '%s' in: %s", words, err.msg);
-}
-
-static char *in_results(struct place *p, const char *name)
-{
-    return mem_printf("%s/output__x/%s", p->dir, name);
-}
-
-static void put(struct place *p, const char *name, const char *bytes)
-{
-    AUTO_FREE char *in = mem_printf("output__x/%s", name);
-    free(place_write(p, in, 0600, bytes));
-}
-
-static bool has(struct place *p, const char *name)
-{
-    AUTO_FREE char *path = in_results(p, name);
-    return fs_exists(path);
-}
-
-/* A run of the file that ended so, with one trial and its directory. */
-static void leave(struct place *p, const char *file, enum run_state state)
-{
-    struct run r;
-    struct err err = {0};
-    struct run_options o = options(p, file);
-    struct store_stage stage = {.id = 0, .name = (char *)"s", .state = STAGE_DONE, .planned = 1};
-    struct store_trial t = {.name = (char *)"a=1_0",
-                            .params = (char *)"{\"a\":1}",
-                            .fingerprint = (char *)"f",
-                            .state = TRIAL_SUCCESS,
-                            .attempts = 1};
-    open_good(p, &o, &r);
-    assert_int_equal(store_put_stage(r.store, &stage, &err), 0);
-    assert_int_equal(store_put_trial(r.store, &t, &err), 0);
-    assert_int_equal(store_set(r.store, STORE_STATE, run_state_name(state), &err), 0);
-    assert_int_equal(store_commit(r.store, &err), 0);
-    run_close(&r);
-    put(p, "s/a=1_0/result.json", "{}");
-}
-
-static bool count(void *ctx, const struct store_trial *t)
-{
-    (void)t;
-    ++*(int *)ctx;
-    return true;
-}
-
-static int trials_of(const struct run *r)
-{
-    int n = 0;
-    struct store_query q = {.stage = -1, .state = -1};
-    assert_int_equal(store_each_trial(r->store, &q, count, &n, NULL), 0);
-    return n;
-}
-
-static void assert_fact(const struct run *r, const char *key, const char *want)
-{
-    AUTO_FREE char *have = store_get(r->store, key);
-    assert_non_null(have);
-    assert_string_equal(have, want);
-}
 
 /* ---- what it is to be -------------------------------------------------------------------------
  */
@@ -232,72 +142,134 @@ static void a_move_that_was_cut_short_is_done_at_the_next_begin(void **state)
     run_close(&r);
 }
 
+static void no_earlier_stage_leads_out_of_the_results(void **state)
+{
+    struct place *p = *state;
+    static const char *const facts[][2] = {
+        {"../../mine", "1"}, {"..", "1"}, {"s/../../../mine", "1"}, {"s", "../../mine"}, {"s", ""}};
+    AUTO_FREE char *mine = place_write(p, "mine/file", 0600, "x");
+    leave(p, text, RUN_STOPPED);
+    AUTO_FREE char *directory = in_results(p, "");
+    for (size_t i = 0; i < COUNT_OF(facts); i++) {
+        struct run r = {0};
+        struct err err = {0};
+        struct store *s;
+        struct run_options o = options(p, text);
+        assert_int_equal(store_open(directory, STORE_WRITE, &s, &err), 0);
+        assert_int_equal(store_set(s, "retiring", facts[i][0], &err), 0);
+        assert_int_equal(store_set(s, "generation", facts[i][1], &err), 0);
+        assert_int_equal(store_commit(s, &err), 0);
+        store_close(s);
+        assert_int_equal(run_open(p->loop, &o, &r, &err), -1);
+        assert_int_equal(err.code, ERR_PARSE);
+        assert_non_null(strstr(err.msg, "was not written by flambe"));
+        assert_true(fs_exists(mine));
+        assert_true(has(p, "s/a=1_0/result.json"));
+    }
+}
+
 /* ---- --force ----------------------------------------------------------------------------------
  */
 
-static void force_removes_the_results(void **state)
+/* The run has a stage 's' with a trial's directory in it. */
+static void begin_stage(struct place *p, struct run *r)
+{
+    struct store_stage stage = {.id = 0, .name = (char *)"s", .state = STAGE_RUNNING};
+    assert_int_equal(store_put_stage(r->store, &stage, NULL), 0);
+    assert_int_equal(store_commit(r->store, NULL), 0);
+    put(p, "s/a=1_0/result.json", "{}");
+}
+
+/* An order that is carried out by several processes removes the earlier results only once. */
+static void force_removes_once_an_order(void **state)
 {
     struct place *p = *state;
     struct run r;
-    leave(p, text, RUN_FINISHED);
-    AUTO_FREE char *precious = place_write(p, "precious/file", 0600, "x");
-    AUTO_FREE char *link = in_results(p, "s/link"), *target = fs_join(p->dir, "precious");
-    assert_int_equal(symlink(target, link), 0);
+    leave(p, text, RUN_STOPPED);
     struct run_options o = options(p, text);
     o.force = true;
-    o.seed = 99;
+    o.order = "7-x";
     open_good(p, &o, &r);
     assert_int_equal(r.kind, RUN_BEGINS);
-    assert_int_equal(r.seed, 99);
-    assert_int_equal(trials_of(&r), 0);
+    assert_fact(&r, RUN_ORDER, "7-x");
+    assert_int_equal(run_keep(&r, NULL), 0);
+    begin_stage(p, &r);
+    run_close(&r);
+    open_good(p, &o, &r); /* the process died, and another goes on */
+    assert_int_equal(r.kind, RUN_GOES_ON);
+    assert_true(has(p, "s/a=1_0/result.json"));
+    run_close(&r);
+    o.order = "8-x";
+    open_good(p, &o, &r);
+    assert_int_equal(r.kind, RUN_BEGINS);
     assert_false(has(p, "s"));
-    assert_true(fs_exists(precious)); /* links are not followed */
     run_close(&r);
 }
 
-static void force_leaves_what_is_not_flambe_s(void **state)
+/* ---- a state apart ----------------------------------------------------------------------------
+ */
+
+static bool has_entry(const char *directory, const char *name)
+{
+    AUTO_FREE char *path = fs_join(directory, name);
+    return fs_exists(path);
+}
+
+static void the_state_may_be_apart(void **state)
 {
     struct place *p = *state;
-    put(p, "thesis.tex", "x");
+    struct run r;
+    AUTO_FREE char *apart = fs_join(p->dir, "state/x"), *lock = fs_join(apart, RUN_LOCK_FILE);
+    AUTO_FREE char *other_file = place_write(p, "state/x/other", 0600, "");
     struct run_options o = options(p, text);
-    assert_refused(p, &o, ERR_EXISTS, "no state of an experiment: nothing in it is touched");
-    o.force = true;
-    assert_refused(p, &o, ERR_EXISTS, "no state of an experiment: nothing in it is touched");
-    assert_true(has(p, "thesis.tex"));
+    o.state = apart;
+    open_good(p, &o, &r);
+    AUTO_FREE char *real = realpath(apart, NULL);
+    assert_string_equal(r.state, real);
+    struct lock_holder holder;
+    assert_int_equal(lock_holder(lock, &holder, NULL), 0);
+    assert_int_equal(holder.pid, getpid());
     assert_false(has(p, STORE_FILE));
-    AUTO_FREE char *file = in_results(p, "thesis.tex");
-    unlink(file);
-    struct run r; /* the lock that was left is flambe's */
+    assert_false(has(p, RUN_LOCK_FILE));
+    AUTO_FREE char *found = run_state_directory(r.directory), *there = realpath(found, NULL);
+    assert_string_equal(there, real);
+    begin_stage(p, &r);
+    run_close(&r);
+    o.state = NULL; /* it is found again */
+    open_good(p, &o, &r);
+    assert_int_equal(r.kind, RUN_GOES_ON);
+    assert_string_equal(r.state, real);
+    run_close(&r);
+    o.force = true;
     open_good(p, &o, &r);
     assert_int_equal(r.kind, RUN_BEGINS);
+    assert_string_equal(r.state, real);
+    assert_false(has(p, "s"));
+    run_close(&r); /* it has not begun: all is put back */
+    assert_true(has(p, "s/a=1_0/result.json"));
+    o.force = false;
+    open_good(p, &o, &r);
+    assert_int_equal(r.kind, RUN_GOES_ON);
     run_close(&r);
+    o.force = true;
+    open_good(p, &o, &r);
+    assert_int_equal(run_keep(&r, NULL), 0);
+    run_close(&r);
+    assert_false(has(p, "s") || has(p, ".replaced"));
+    assert_false(has_entry(apart, ".replaced"));
+    assert_true(fs_exists(other_file)); /* which is not flambe's */
 }
 
-/* What was removed half is known for flambe's: the state goes last. */
-static void a_removal_that_was_cut_short_can_be_finished(void **state)
+static void results_with_their_own_state_do_not_change_to_one_apart(void **state)
 {
     struct place *p = *state;
-    struct run r;
-    bool root = geteuid() == 0; /* for whom nothing is sealed */
-    if (root) {
-        assert_int_equal(chown(p->dir, 65534, 65534), 0);
-        assert_int_equal(seteuid(65534), 0);
-    }
-    leave(p, text, RUN_FINISHED);
-    put(p, "s/sealed/file", "x");
-    AUTO_FREE char *sealed = in_results(p, "s/sealed");
-    assert_int_equal(chmod(sealed, 0500), 0);
+    leave(p, text, RUN_STOPPED);
+    AUTO_FREE char *apart = fs_join(p->dir, "state");
     struct run_options o = options(p, text);
-    o.force = true;
-    assert_refused(p, &o, ERR_IO, "cannot remove");
+    o.state = apart;
+    assert_refused(p, &o, ERR_EXISTS, "has its state in it");
     assert_true(has(p, STORE_FILE));
-    assert_int_equal(chmod(sealed, 0700), 0);
-    open_good(p, &o, &r);
-    assert_int_equal(r.kind, RUN_BEGINS);
-    assert_false(has(p, "s"));
-    run_close(&r);
-    if (root)
-        assert_int_equal(seteuid(0), 0);
+    assert_false(has(p, RUN_STATE_LINK));
 }
 
 /* ---- trouble ----------------------------------------------------------------------------------
@@ -323,6 +295,14 @@ static void a_damaged_state_is_told_and_left_alone(void **state)
     struct run r;
     open_good(p, &o, &r);
     assert_int_equal(r.kind, RUN_BEGINS);
+    assert_true(has(p, "s/a=1_0/result.json")); /* no state says whose it is */
+    run_close(&r);
+    AUTO_STRV struct strv stages = {0};
+    strv_add(&stages, "s"); /* but the file that is run does */
+    o.stages = &stages;
+    open_good(p, &o, &r);
+    assert_false(has(p, "s"));
+    keep_good(&r);
     run_close(&r);
 }
 
@@ -582,9 +562,10 @@ int main(void)
         T(reuse_puts_the_earlier_run_aside),
         T(a_file_that_resumes_puts_it_aside_too),
         T(a_move_that_was_cut_short_is_done_at_the_next_begin),
-        T(force_removes_the_results),
-        T(force_leaves_what_is_not_flambe_s),
-        T(a_removal_that_was_cut_short_can_be_finished),
+        T(no_earlier_stage_leads_out_of_the_results),
+        T(force_removes_once_an_order),
+        T(the_state_may_be_apart),
+        T(results_with_their_own_state_do_not_change_to_one_apart),
         T(a_damaged_state_is_told_and_left_alone),
         T(only_one_works_on_a_directory),
         T(what_a_killed_run_leaves_is_waited_for),

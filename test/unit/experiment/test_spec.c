@@ -89,6 +89,48 @@ static void extensions_come_first(void **state)
     experiment_done(&e);
 }
 
+/* On a cluster's host, where the files are not where the user had them. */
+static void what_is_placed_is_not_looked_for_where_the_file_says(void **state)
+{
+    (void)state;
+    static const char *const text =
+        "lib: ./nowhere/lib\nnumpy: numpy\n---\n!Experiment\nname: x\nresources:\n"
+        "  local: nowhere/data\n  there: !cluster /nowhere\n  net: https://example.com/x\n" STAGE;
+    static const char *const names[] = {"local", "there", "net"};
+    static char root[] = "/", gone[] = "/nowhere/at/all";
+    struct experiment_options options = on_machine;
+    struct strtab *resources = strtab_new(), *extensions = strtab_new();
+    for (size_t i = 0; i < COUNT_OF(names); i++)
+        strtab_put(resources, str_of(names[i]), root);
+    strtab_put(extensions, STR("lib"), root);
+    options.resources = resources;
+    options.extensions = extensions;
+    struct experiment e;
+    struct diags diags;
+    assert_int_equal(experiment_parse("x", str_of(text), &options, &e, &diags, NULL), 0);
+    for (size_t i = 0; i < COUNT_OF(names); i++) {
+        assert_string_equal(e.resources[i].location, "/");
+        assert_int_equal(e.resources[i].kind, RESOURCE_LOCAL);
+    }
+    assert_string_equal(e.extensions[0].source, "/");
+    assert_int_equal(e.extensions[0].kind, EXTENSION_PATH);
+    assert_int_equal(e.extensions[1].kind, EXTENSION_PIP); /* as the file has it */
+    experiment_done(&e);
+    diags_done(&diags);
+    strtab_put(resources, STR("net"), gone);
+    strtab_put(extensions, STR("lib"), gone);
+    assert_int_equal(experiment_parse("x", str_of(text), &options, &e, &diags, NULL), -1);
+    AUTO_BUF struct buf said = {0};
+    diags_print(&diags, false, &said);
+    assert_non_null(
+        strstr(buf_text(&said), "'net' was to be at '/nowhere/at/all', and is not there"));
+    assert_non_null(
+        strstr(buf_text(&said), "'lib' was to be at '/nowhere/at/all', and is not there"));
+    diags_done(&diags);
+    strtab_free(resources);
+    strtab_free(extensions);
+}
+
 static void devices_are_held_to_the_machine(void **state)
 {
     (void)state;
@@ -178,6 +220,7 @@ int main(void)
         cmocka_unit_test(the_original_s_bad_files_are_bad),
         cmocka_unit_test(a_file_that_is_not_there_is_an_error_of_the_file),
         cmocka_unit_test(extensions_come_first),
+        cmocka_unit_test(what_is_placed_is_not_looked_for_where_the_file_says),
         cmocka_unit_test(devices_are_held_to_the_machine),
         cmocka_unit_test(a_gpu_is_the_default_where_there_is_one),
         cmocka_unit_test(ray_s_schedulers_are_asha),

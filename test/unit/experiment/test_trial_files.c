@@ -22,7 +22,7 @@ static char *directory_of(struct place *p)
 static void begin(struct place *p)
 {
     AUTO_FREE char *directory = directory_of(p);
-    json_auto_t *params = json_pack("{s:s, s:[i]}", "name", "é", "list", 1);
+    json_auto_t *params = json_pack("{s:s, s:[i], s:f}", "name", "é", "list", 1, "sum", 0.1 + 0.2);
     json_auto_t *options = json_pack("{s:f}", "x", 0.5), *domains = json_pack("{s:[f]}", "x", 0.5);
     good(trial_files_begin(directory, "stage/x=1_0", params, options, domains, 1000 * USEC_PER_SEC,
                            &err));
@@ -111,8 +111,10 @@ static void the_directory_is_made_with_the_parameters(void **state)
     good(json_parse(str_of(text), 1 << 20, &value, &err));
     assert_string_equal(json_text(value, "name"), "é");
     assert_int_equal(json_integer_value(json_array_get(json_object_get(value, "list"), 0)), 1);
+    assert_true(json_real_value(json_object_get(value, "sum")) == 0.1 + 0.2); /* bit for bit */
     json_decref(value);
     assert_true(has(p, TRIAL_EVENTS_FILE));
+    assert_true(has(p, "checkpoint"));
     assert_false(has(p, "result.json"));
 }
 
@@ -128,10 +130,12 @@ static void between_attempts_all_but_errors_is_cleared(void **state)
     put(p, "result.json", "x");
     AUTO_FREE char *directory = directory_of(p);
     AUTO_FREE char *empty = fs_join(directory, "checkpoint");
-    assert_int_equal(mkdir(empty, 0700), 0); /* with nothing in it */
+    assert_int_equal(rmdir(empty), 0);
+    put(p, "checkpoint", "no directory");
     begin(p);
     assert_false(has(p, "metrics.jsonl") || has(p, "out") || has(p, ".hidden") ||
-                 has(p, "console.out") || has(p, "result.json") || has(p, "checkpoint"));
+                 has(p, "console.out") || has(p, "result.json"));
+    assert_int_equal(rmdir(empty), 0); /* it is there again, and empty */
     assert_true(has(p, "params.json"));
     AUTO_FREE char *kept = get(p, "error_2020-01-01_00-00-00_1.txt");
     assert_string_equal(kept, "kept");
@@ -153,6 +157,19 @@ static void with_a_checkpoint_all_is_kept(void **state)
     assert_string_not_equal(params, "old"); /* flambe's own are new */
     AUTO_FREE char *events = get(p, TRIAL_EVENTS_FILE);
     assert_string_not_equal(events, "old");
+}
+
+static void an_empty_checkpoint_goes_at_the_end(void **state)
+{
+    struct place *p = *state;
+    struct store_trial t = ended(TRIAL_SUCCESS);
+    begin(p);
+    end(p, &t);
+    assert_false(has(p, "checkpoint"));
+    begin(p);
+    put(p, "checkpoint/x", "x");
+    end(p, &t);
+    assert_true(has(p, "checkpoint/x"));
 }
 
 /* A program may link to what is not the trial's. */
@@ -244,6 +261,9 @@ static void a_failure_leaves_its_error_too(void **state)
     AUTO_FREE char *text = error_text(p, &name);
     assert_string_equal(text, "attempt 2: exited with status 3\nTraceback\nValueError: x\n");
     assert_true(str_ends(buf_view(&name), "_2.txt"));
+    char want[TRIAL_ERROR_NAME_SIZE]; /* as messages have it */
+    trial_files_error_name(&t, want);
+    assert_string_equal(buf_text(&name), want);
 }
 
 static void a_signal_and_a_message_are_said(void **state)
@@ -367,6 +387,7 @@ int main(void)
         T(the_directory_is_made_with_the_parameters),
         T(between_attempts_all_but_errors_is_cleared),
         T(with_a_checkpoint_all_is_kept),
+        T(an_empty_checkpoint_goes_at_the_end),
         T(links_are_removed_and_not_followed),
         T(nothing_is_written_through_a_link),
         T(a_success_leaves_its_result),

@@ -218,6 +218,51 @@ static void a_second_signal_ends_the_process(void **state)
     assert_int_equal(WEXITSTATUS(status), 130);
 }
 
+static void note_count(void *ctx, int n)
+{
+    *(int *)ctx = *(int *)ctx * 10 + n;
+}
+
+static void raise_term(void *ctx)
+{
+    (void)ctx;
+    raise(SIGTERM);
+}
+
+static bool is_12(void *ctx)
+{
+    return *(int *)ctx == 12;
+}
+
+/* Neither does a signal cancel, nor the second end the process, until it is given back. */
+static void signals_can_be_somebody_else_s(void **state)
+{
+    (void)state;
+    int called = 0, seen = 0, again = 0;
+    struct err err;
+    loop_catch_signals(loop, count, &called);
+    loop_on_signal(loop, note_count, &seen);
+    struct timer *t = timer_start(loop, USEC_PER_SEC / 100, raise_int, NULL);
+    struct timer *t2 = timer_start(loop, USEC_PER_SEC / 20, raise_term, NULL);
+    assert_int_equal(loop_wait(loop, is_12, &seen, 5 * USEC_PER_SEC, &err), 0);
+    assert_false(loop_cancelled(loop));
+    assert_int_equal(called, 0);
+    timer_stop(t);
+    timer_stop(t2);
+    loop_on_signal(loop, note_count, &again); /* which counts anew */
+    t = timer_start(loop, 0, raise_int, NULL);
+    assert_int_equal(loop_wait(loop, positive, &again, 5 * USEC_PER_SEC, &err), 0);
+    assert_int_equal(again, 1);
+    assert_int_equal(seen, 12);
+    timer_stop(t);
+    loop_on_signal(loop, NULL, NULL);
+    t = timer_start(loop, 0, raise_int, NULL);
+    assert_int_equal(loop_wait(loop, never, NULL, 5 * USEC_PER_SEC, &err), -1);
+    assert_int_equal(err.code, ERR_CANCELLED);
+    assert_int_equal(called, 1);
+    timer_stop(t);
+}
+
 static void a_reader_that_is_gone_is_an_error_not_an_end(void **state)
 {
     (void)state;
@@ -252,6 +297,7 @@ int main(void)
         T(a_cancel_ends_waits_but_not_shielded_ones),
         T(a_signal_cancels),
         cmocka_unit_test(a_second_signal_ends_the_process),
+        T(signals_can_be_somebody_else_s),
         T(a_reader_that_is_gone_is_an_error_not_an_end),
         T(a_wait_with_nothing_to_do_sleeps),
     };

@@ -6,6 +6,7 @@
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/wait.h>
@@ -155,13 +156,57 @@ static void a_cancel_ends_it(void **state)
     loop_unshield(loop);
 }
 
+struct told {
+    int count, status;
+    enum err_code code;
+    char out[64];
+};
+
+static void tell(void *ctx, const struct proc_result *r, const struct err *why)
+{
+    struct told *t = ctx;
+    t->count++;
+    t->code = why ? why->code : ERR_NONE;
+    t->status = r ? r->exit_status : -2;
+    snprintf(t->out, sizeof t->out, "%s", r ? buf_text(&r->out) : "");
+}
+
+static bool is_told(void *ctx)
+{
+    return ((const struct told *)ctx)->count > 0;
+}
+
+static void from_within_the_loop(void **state)
+{
+    (void)state;
+    const char *const missing[] = {"no-such-program-x", NULL};
+    struct told a = {0}, b = {0}, c = {0}, d = {0};
+    char input[] = "hello";
+    (void)proc_start(loop, SH("cat; exit 3"), NULL, str_of(input), USEC_FOREVER, tell, &a);
+    memset(input, 'x', sizeof input - 1); /* it was copied */
+    (void)proc_start(loop, missing, NULL, STR(""), USEC_FOREVER, tell, &b);
+    (void)proc_start(loop, SH("sleep 7 & sleep 7"), NULL, STR(""), USEC_PER_SEC / 5, tell, &c);
+    struct proc *cancelled = proc_start(loop, SH("sleep 7"), NULL, STR(""), USEC_FOREVER, tell, &d);
+    assert_int_equal(a.count + b.count + c.count + d.count, 0);
+    proc_cancel(cancelled);
+    assert_int_equal(loop_wait(loop, is_told, &a, 5 * USEC_PER_SEC, NULL), 0);
+    assert_int_equal(loop_wait(loop, is_told, &b, 5 * USEC_PER_SEC, NULL), 0);
+    assert_int_equal(loop_wait(loop, is_told, &c, 5 * USEC_PER_SEC, NULL), 0);
+    assert_int_equal(a.status, 3);
+    assert_string_equal(a.out, "hello");
+    assert_int_equal(b.code, ERR_NOT_FOUND);
+    assert_int_equal(c.code, ERR_TIMEOUT);
+    assert_int_equal(loop_wait(loop, is_told, &d, 5 * USEC_PER_SEC, NULL), 0);
+    assert_int_equal(d.code, ERR_CANCELLED);
+}
+
 #define T(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
 
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         T(ends),     T(streams),          T(large_streams_both_ways), T(what_cannot_run),
-        T(too_long), T(a_cancel_ends_it),
+        T(too_long), T(a_cancel_ends_it), T(from_within_the_loop),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

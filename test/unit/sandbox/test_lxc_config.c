@@ -11,6 +11,7 @@
 static void make(struct lxc *all, struct host *h)
 {
     *all = (struct lxc){.cpus = 4,
+                        .shared = (char *)"/s/shared",
                         .image = {.root = (char *)"/img/root", .light = (char *)"/img/light"}};
     assert_int_equal(ip_range_parse("10.213.0.0/16", &all->bridge.private_range, NULL), 0);
     assert_int_equal(ip_range_parse("10.214.0.0/20", &all->bridge.public_range, NULL), 0);
@@ -52,6 +53,8 @@ static void a_booted_host(void **state)
     assert_true(has_line(&text, "lxc.cgroup.cpuset.cpus = 0,1"));
     assert_true(has_line(&text, "lxc.init.cmd = /sbin/init"));
     assert_true(has_line(&text, "lxc.cgroup.devices.deny = a"));
+    assert_true(
+        has_line(&text, "lxc.mount.entry = /s/shared srv/flambe-shared none bind,create=dir 0 0"));
 }
 
 static void a_light_host_on_cgroup_v2(void **state)

@@ -1,6 +1,6 @@
 /* Numbers as Python 3 writes them by repr(). */
-#ifndef FLAMBE_TEST_EXPERIMENT_FLOATS_H
-#define FLAMBE_TEST_EXPERIMENT_FLOATS_H
+#ifndef FLAMBE_TEST_BASE_FLOATS_H
+#define FLAMBE_TEST_BASE_FLOATS_H
 
 static const struct {
     double value;
