@@ -60,8 +60,8 @@ static int check_place(const struct fetching *f, const char *directory, struct e
     AUTO_FREE char *lock = fs_join(directory, RUN_LOCK_FILE);
     AUTO_BUF struct buf text = {0};
     json_auto_t *before = NULL, *now = origin_of(f);
-    struct lock_holder holder;
-    if (fs_exists(lock) && lock_holder(lock, &holder, NULL) == 0 && holder.held)
+    struct lock_holder holder = {0};
+    if (lock_holder(lock, &holder, NULL) == 0 && holder.held)
         return err_set(err, ERR_CONFLICT, "a run is at work in '%s'", directory);
     if (fs_read(path, ORIGIN_MAX, &text, NULL) == 0 &&
         json_parse(buf_view(&text), ORIGIN_MAX, &before, NULL) == 0 && json_equal(before, now))
