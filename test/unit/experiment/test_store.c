@@ -245,6 +245,49 @@ static void attempts_are_a_history(void **state)
 /* ---- metrics ----------------------------------------------------------------------------------
  */
 
+static void note_end(void *ctx, const struct store_end *e)
+{
+    buf_addf(ctx, "%s %d %s %s;", e->trial.name, e->attempt.number,
+             trial_state_name(e->trial.state), e->last ? "last" : "before");
+}
+
+/* For who looks on: what has come since the last look, each end once. */
+static void ends_are_told_once_each(void **state)
+{
+    (void)state;
+    struct store *s = opened(STORE_CREATE);
+    int64_t id = add_trial(s, 0, 0, 1), other = add_trial(s, 0, 1, 1), after = 0, count;
+    struct store_attempt a = {.number = 1, .end = (char *)"exited", .exit_status = 3},
+                         running = {.number = 1};
+    struct store_trial t;
+    good(store_trial(s, 0, 0, &t, &err));
+    AUTO_FREE char *name = mem_dup(t.name);
+    AUTO_BUF struct buf told = {0}, want = {0};
+    usec_t sum = -1;
+    good(store_add_attempt(s, id, &a, &err));
+    good(store_add_attempt(s, other, &running, &err)); /* which has not ended */
+    t.attempts = 2;
+    t.state = TRIAL_RUNNING;
+    good(store_put_trial(s, &t, &err));
+    good(store_each_end(s, &after, note_end, &told, &err));
+    good(store_each_end(s, &after, note_end, &told, &err)); /* nothing new */
+    a.number = 2;
+    good(store_add_attempt(s, id, &a, &err));
+    t.state = TRIAL_FAILURE;
+    t.started = 5;
+    t.ended = 12;
+    good(store_put_trial(s, &t, &err));
+    good(store_each_end(s, &after, note_end, &told, &err));
+    buf_addf(&want, "%s 1 pending before;%s 2 failure last;", name, name);
+    assert_string_equal(buf_text(&told), buf_text(&want));
+    good(store_spent(s, 0, &sum, &count, &err));
+    assert_true(count >= 1 && sum >= 7);
+    good(store_spent(s, 7, &sum, &count, &err));
+    assert_true(count == 0 && sum == 0);
+    store_trial_done(&t);
+    store_close(s);
+}
+
 static void a_step_that_goes_back_voids_what_came_after_it(void **state)
 {
     (void)state;
@@ -641,6 +684,7 @@ int main(void)
         T(trials_are_counted_and_sorted),
         T(retired_trials_are_taken_or_dropped),
         T(attempts_are_a_history),
+        T(ends_are_told_once_each),
         T(a_step_that_goes_back_voids_what_came_after_it),
         T(nan_and_infinity_are_values),
         T(a_reader_may_stop_early),
