@@ -112,7 +112,7 @@ const char script_unfetched[] =
     " -print -quit 2>/dev/null)\" ]; then what=unfetched; fi\n"
     "  echo \"flambe: results $n $what\"\n"
     "done\n"
-    "q=0; for e in " ROOT "/queue/*; do [ ! -f \"$e\" ] || q=$((q + 1)); done\n"
+    "q=0; for e in " ROOT "/queue/*.json; do [ ! -f \"$e\" ] || q=$((q + 1)); done\n"
     "echo \"flambe: at-work $q\"\n";
 
 /* Python's sqlite3 makes the copy in one read transaction, so that what a run writes meanwhile is
