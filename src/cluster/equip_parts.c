@@ -62,10 +62,11 @@ void script_print(const struct buf *script, char out[17])
 
 /* ---- the shared tree ---------------------------------------------------------------------- */
 
-/* NFS that is silent gives an error after a minute (10 + 20 + 30 s), rather than hold a trial, and
- * whoever wants to end it, for ever: an orchestrator that is gone for so long takes the experiment
- * with it anyway, and trials that fail by it run again. softerr says ETIMEDOUT, which is plain,
- * instead of EIO. */
+/* NFS that is silent is to give an error in the end, rather than hold a trial for ever: an
+ * orchestrator that is gone for so long takes the experiment with it anyway, and trials that fail
+ * by it run again. A request gives up after 10 + 20 + 30 s; an open waits longer, for the session
+ * with the server. Who waits can be ended at any time (seen with Debian 12's kernel). softerr says
+ * ETIMEDOUT, which is plain, instead of EIO. */
 #define NFS_OPTIONS "vers=4.2,proto=tcp,softerr,timeo=100,retrans=2,noatime,nosuid,nodev"
 
 static void add_mount(const struct equip_plan *p, bool nfs, struct buf *out)
