@@ -164,8 +164,7 @@ void add_node_json(const struct equip_plan *p, const struct equip_host *h, struc
     add_put("/etc/flambe/node.json", "0644", buf_view(&text), "node=1", out);
 }
 
-/* Its unit is the program's own to say. A factory may get the program after this: equip_node.c does
- * the same then. */
+/* Its unit is the program's own to say. Where that comes later, equip_node.c does the same then. */
 void add_node_service(const struct equip_plan *p, struct buf *out, struct buf *runs)
 {
     if (!p->has_node)

@@ -222,6 +222,10 @@ struct equip {
 struct cluster_host *equip_host_of(const struct equip *e, const struct equip_member *m);
 /* "factory_1" */
 const char *equip_short_name(const struct equip *e, const struct cluster_host *h);
+/* Sends the files of all experiments that run or wait to these members, from the orchestrator; who
+ * does not get them takes no part. */
+int equip_give_files(struct equip *e, const size_t *which, size_t count,
+                     struct err *err) MUST_CHECK;
 /* It takes no part, and the user is told why. */
 void equip_leave_out(struct equip *e, struct equip_member *m, const char *why);
 /* Fills e->plan, and e->slurm where there is Slurm. Factories that cannot be in are left out. */
