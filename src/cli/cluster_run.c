@@ -19,6 +19,8 @@
 #define PATIENCE (20 * USEC_PER_SEC) /* for the orchestrator to answer */
 #define ENTRY_VERSION 1              /* of node/entry.h */
 #define NAME_MAX_SHOWN 256
+#define NODE_CONFIG "/etc/flambe/node.json"
+#define CONFIG_MAX ((size_t)4 << 20)
 
 struct job {
     struct cli *cli;
@@ -75,8 +77,6 @@ static int check_secrets(struct job *j, struct err *err)
 static int make_cluster(struct job *j, struct err *err)
 {
     struct cluster_equipped equipped = {0};
-    struct diags diags;
-    struct cluster_spec spec;
     struct str s = str_of(j->cluster);
     bool is_file = strchr(j->cluster, '/') || str_ends(s, ".yaml") || str_ends(s, ".yml");
     if (!is_file)
@@ -86,11 +86,31 @@ static int make_cluster(struct job *j, struct err *err)
     if (!equipped.usable)
         return err_set(err, ERR_REMOTE, "no experiment can run on the cluster: %s",
                        equipped.why_not[0] ? equipped.why_not : "its hosts were not equipped");
-    if (cluster_spec_load(j->cluster, &spec, &diags, NULL) == 0) {
-        j->local = spec.engine && strcmp(spec.engine, "local") == 0;
-        cluster_spec_done(&spec);
+    return 0;
+}
+
+/* What the orchestrator was equipped for. */
+static int ask_engine(struct job *j, struct err *err)
+{
+    AUTO_STRV struct strv words = {0};
+    strv_add(&words, "cat");
+    strv_add(&words, NODE_CONFIG);
+    struct node_call call = {.words = &words, .timeout = NODE_CALL_TIMEOUT};
+    struct node_answer a;
+    json_auto_t *config = NULL;
+    if (node_call(&j->link, &call, &a, err) == -1) {
+        node_answer_done(&a);
+        return -1;
     }
-    diags_done(&diags);
+    int rc = a.result.status == 0 ? json_parse(buf_view(&a.out), CONFIG_MAX, &config, NULL) : -1;
+    node_answer_done(&a);
+    const char *engine = json_text(config, "engine");
+    if (rc == -1 || !engine) {
+        cli_hint(j->cli, "flambe CLUSTER-FILE   to equip it");
+        return err_set(err, ERR_REMOTE, "the hosts of '%s' were not equipped for experiments",
+                       j->link.reach.target.name);
+    }
+    j->local = strcmp(engine, "local") == 0;
     return 0;
 }
 
@@ -252,7 +272,7 @@ static int work(struct job *j, struct err *err)
 {
     AUTO_FREE char *results = NULL;
     if (prepare(j, err) == -1 || make_cluster(j, err) == -1 || reach_hosts(j, err) == -1 ||
-        check_queue(j, err) == -1 || send_files(j, err) == -1 ||
+        ask_engine(j, err) == -1 || check_queue(j, err) == -1 || send_files(j, err) == -1 ||
         put_into_queue(j, &results, err) == -1)
         return -1;
     return follow(j, results, err);
