@@ -258,14 +258,13 @@ static int prepare(struct job *j, struct err *err)
 
 static int follow(struct job *j, const char *results, struct err *err)
 {
-    bool detached;
-    int status;
+    struct attach_end end;
     AUTO_FREE char *word = mem_printf("%s:%s", j->link.reach.target.name, j->experiment.name);
-    if (attach_follow(&j->link, j->link.reach.target.name, results, &detached, &status, err) == -1)
+    if (attach_follow(&j->link, j->link.reach.target.name, results, &end, err) == -1)
         return -1;
-    if (detached)
+    if (end.detached)
         return 0;
-    return elsewhere_summary(&j->link, word, results, status, err);
+    return elsewhere_summary(&j->link, word, results, &end, err);
 }
 
 static int work(struct job *j, struct err *err)

@@ -253,8 +253,8 @@ static void add_output(const struct cli *cli, struct strv *words)
     strv_add(words, cli->out.color ? "--color=always" : "--color=never");
 }
 
-int elsewhere_summary(struct node_link *l, const char *word, const char *directory, int status,
-                      struct err *err)
+int elsewhere_summary(struct node_link *l, const char *word, const char *directory,
+                      const struct attach_end *end, struct err *err)
 {
     struct cli *cli = l->reach.session.cli;
     AUTO_STRV struct strv words = {0};
@@ -264,7 +264,9 @@ int elsewhere_summary(struct node_link *l, const char *word, const char *directo
     strv_add(&words, directory);
     if (call(cli, l, word, &words, err) == -1)
         return -1;
-    cli->exit_status = status;
+    if (end->reason[0])
+        console_line(&cli->screen, "flambe: %s", end->reason);
+    cli->exit_status = end->status;
     return 0;
 }
 
@@ -285,15 +287,14 @@ static int pass_on(struct cli *cli, struct node_link *l, const char *word, const
 static int watch(struct cli *cli, struct node_link *l, const char *word, const char *directory,
                  struct err *err)
 {
-    bool detached;
-    int status;
-    if (attach_follow(l, l->reach.target.name, directory, &detached, &status, err) == -1)
+    struct attach_end end;
+    if (attach_follow(l, l->reach.target.name, directory, &end, err) == -1)
         return -1;
-    if (detached) {
+    if (end.detached) {
         cli->exit_status = STATUS_CTRL_C;
         return 0;
     }
-    return elsewhere_summary(l, word, directory, status, err);
+    return elsewhere_summary(l, word, directory, &end, err);
 }
 
 int elsewhere_run(struct cli *cli, bool *ours, struct err *err)
