@@ -115,8 +115,9 @@ const char script_unfetched[] =
     "q=0; for e in " ROOT "/queue/*.json; do [ ! -f \"$e\" ] || q=$((q + 1)); done\n"
     "echo \"flambe: at-work $q\"\n";
 
-/* The mark's time is the file system's own, so what is written after it is newer, and the files of a
- * run that has just ended are not. Where times are whole seconds, those as old as it may be newer.
+/* The mark's time is the file system's own, so what is written after it is newer, and the files of
+ * a run that has just ended are not. Where times are whole seconds, those as old as it may be
+ * newer.
  *
  * Python's sqlite3 makes the copy in one read transaction, so that what a run writes meanwhile is
  * either wholly in it or not at all. cloud-init, which every image has, wants Python. */
