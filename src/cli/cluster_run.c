@@ -35,7 +35,8 @@ struct job {
     struct reach hosts; /* all of them */
     bool linked, reached;
     struct manifest manifest;
-    bool local; /* the cluster's `engine: local` */
+    bool local;    /* the cluster's `engine: local` */
+    bool own_disk; /* the shared tree is the orchestrator's own */
 };
 
 /* ---- the file ---------------------------------------------------------------------------------
@@ -111,6 +112,7 @@ static int ask_engine(struct job *j, struct err *err)
                        j->link.reach.target.name);
     }
     j->local = strcmp(engine, "local") == 0;
+    j->own_disk = !json_is_false(json_object_get(config, "own_disk"));
     return 0;
 }
 
@@ -216,12 +218,15 @@ static int put_into_queue(struct job *j, char **results, struct err *err)
     AUTO_FREE char *work = fs_join(j->manifest.remote, "work"), *by = who();
     AUTO_FREE char *secrets =
         j->secrets ? mem_printf("%s/secrets/%s.ini", FILES_ROOT, j->experiment.name) : NULL;
+    /* SQLite wants locks and shared memory, which a network's file system may not have. */
+    AUTO_FREE char *state =
+        j->own_disk ? NULL : mem_printf("%s/state/%s", FILES_ROOT, j->experiment.name);
     json_auto_t *entry = json_pack(
-        "{s:i, s:s, s:s, s:s, s:O, s:O, s:s, s:s, s:s?, s:b, s:b, s:b, s:o, s:I}", "version",
+        "{s:i, s:s, s:s, s:s, s:O, s:O, s:s, s:s?, s:s, s:s?, s:b, s:b, s:b, s:o, s:I}", "version",
         ENTRY_VERSION, "name", j->experiment.name, "file", file, "work", work, "resources",
         j->manifest.resources, "extensions", j->manifest.extensions, "save_path", FILES_RESULTS,
-        "engine", j->local ? "local" : "slurm", "secrets", secrets, "force", opt->force, "reuse",
-        opt->reuse, "install", opt->install, "by", json_lossy(by), "submitted",
+        "state", state, "engine", j->local ? "local" : "slurm", "secrets", secrets, "force",
+        opt->force, "reuse", opt->reuse, "install", opt->install, "by", json_lossy(by), "submitted",
         (json_int_t)(clock_wall(clock_system()) / USEC_PER_SEC));
     AUTO_BUF struct buf text = {0};
     json_write(entry, false, &text);

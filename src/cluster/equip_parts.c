@@ -119,7 +119,7 @@ void add_tree(const struct equip_plan *p, bool orchestrator, struct buf *out)
     buf_adds(out, "own " EQUIP_SHARED " 0755 \"$user:$group\"\n"
                   "own " EQUIP_SHARED "/results 0755 \"$user:$group\"\n"
                   "own " EQUIP_SHARED "/engine 0755 \"$user:$group\"\n"
-                  "own $d/queue 0700 \"$user:$group\"\n"
+                  "own $d/queue 0700 \"$user:$group\"\nown $d/state 0755 \"$user:$group\"\n"
                   "echo \"$instance\" > " EQUIP_SHARED "/.flambe-orchestrator ||"
                   " fail 'cannot write in " EQUIP_SHARED "'\n");
 }
@@ -154,10 +154,11 @@ void add_node_json(const struct equip_plan *p, const struct equip_host *h, struc
                              "private_ip", p->hosts[i].private_ip, "instance_id",
                              p->hosts[i].instance_id));
     json_t *value =
-        json_pack("{s:s, s:s, s:s, s:s, s:s, s:s, s:s, s:o}", "cluster", p->spec->name, "role",
+        json_pack("{s:s, s:s, s:s, s:s, s:s, s:s, s:s, s:b, s:o}", "cluster", p->spec->name, "role",
                   h->role == ROLE_ORCHESTRATOR ? "orchestrator" : "factory", "name", h->name,
                   "user", p->spec->username, "orchestrator", p->hosts[0].private_ip, "engine",
-                  p->slurm ? "slurm" : "local", "shared", EQUIP_SHARED, "hosts", hosts);
+                  p->slurm ? "slurm" : "local", "shared", EQUIP_SHARED, "own_disk",
+                  p->spec->shared == NULL, "hosts", hosts);
     AUTO_BUF struct buf text = {0};
     json_write(value, true, &text);
     json_decref(value);
