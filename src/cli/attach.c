@@ -22,6 +22,7 @@ struct attach {
     char last_words[256]; /* on its standard error */
     bool ended;
     int status;
+    char *reason; /* why it did not end well; or NULL */
 };
 
 /* A line that stays, once: a new connection begins with those that were there before. */
@@ -72,6 +73,8 @@ static void take_line(struct attach *a, struct str line)
     if (json_is_object(end)) {
         a->ended = true;
         a->status = (int)json_integer_value(json_object_get(end, "exit"));
+        const char *reason = json_string_value(json_object_get(end, "reason"));
+        a->reason = reason && !a->reason ? mem_dup(reason) : a->reason;
     }
 }
 
@@ -139,6 +142,16 @@ static int go_on(struct attach *a, const char *directory, struct err *err)
     }
 }
 
+/* The orchestrator's words: what is shown of the trials does not tell why a run ended. */
+static void say_reason(struct attach *a)
+{
+    AUTO_BUF struct buf clean = {0};
+    if (!a->ended || !a->reason)
+        return;
+    text_clean(str_of(a->reason), false, &clean);
+    console_line(&a->cli->screen, "flambe: %s", buf_text(&clean));
+}
+
 int attach_follow(struct node_link *l, const char *word, const char *directory, bool *detached,
                   int *status, struct err *err)
 {
@@ -155,8 +168,11 @@ int attach_follow(struct node_link *l, const char *word, const char *directory, 
     *status = a.status;
     if (!*detached) {
         console_erase(&cli->screen);
+        say_reason(&a);
+        free(a.reason);
         return rc == 0 ? 0 : err_copy(err, &why);
     }
+    free(a.reason);
     const char *name = strstr(directory, RESULTS_PREFIX);
     name = name ? name + strlen(RESULTS_PREFIX) : directory;
     console_keep(&cli->screen);

@@ -118,7 +118,7 @@ static int say_end(struct stopping *s, struct err *err)
     }
     if (rc == 0 && !cli->json) {
         AUTO_BUF struct buf text = {0}, counts = {0}, clean = {0}, file = {0};
-        text_shell_quote(s->results.file ? s->results.file : "FILE", &file);
+        results_file_words(&s->results, &file);
         results_counts_text(&total, cli->out.color, &counts);
         buf_addf(&text, "'%s' is %s: ", fresh.name,
                  s->holder.held ? run_state_name(state.state) : "not running");

@@ -351,3 +351,30 @@ void number_short(double value, struct buf *out)
     else
         buf_addf(out, "%.6g", value);
 }
+
+/* ---- what to type ----------------------------------------------------------------------------
+ */
+
+static const char *called(void)
+{
+    const char *word = getenv(RESULTS_WORD_VARIABLE);
+    return word && strchr(word, ':') ? word : NULL;
+}
+
+void results_word(const struct results *r, struct buf *out)
+{
+    const char *word = called();
+    text_shell_quote(word ? word : r->directory, out);
+}
+
+void results_file_words(const struct results *r, struct buf *out)
+{
+    const char *word = called();
+    if (!word) {
+        text_shell_quote(r->file ? r->file : "FILE", out);
+        return;
+    }
+    AUTO_FREE char *cluster = mem_dup_n(word, (size_t)(strrchr(word, ':') - word));
+    buf_adds(out, "FILE -c ");
+    text_shell_quote(cluster, out);
+}

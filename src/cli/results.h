@@ -40,6 +40,13 @@ int results_stage(struct cli *cli, const struct results *r, const char *name,
 /* The file of what the trial printed; the caller frees. */
 char *results_console(const struct results *r, int stage, const char *trial);
 
+/* What to type, quoted for the shell: for a verb about these results, and behind 'flambe' to go on
+ * with the experiment. On a cluster's host that is what the user types at home, who says it in
+ * RESULTS_WORD_VARIABLE: CLUSTER:EXPERIMENT. */
+#define RESULTS_WORD_VARIABLE "FLAMBE_WORD"
+void results_word(const struct results *r, struct buf *out);
+void results_file_words(const struct results *r, struct buf *out);
+
 /* How the experiment stands. */
 struct results_state {
     enum run_state state;

@@ -89,11 +89,8 @@ static void add_next(const struct results *r, const struct results_state *s, boo
                      struct buf *out)
 {
     AUTO_BUF struct buf place = {0}, file = {0};
-    text_shell_quote(r->directory, &place);
-    if (r->file)
-        text_shell_quote(r->file, &file);
-    else
-        buf_adds(&file, "FILE");
+    results_word(r, &place);
+    results_file_words(r, &file);
     const char *dir = buf_text(&place);
     if (s->state == RUN_RUNNING) {
         buf_addf(out, "next: flambe logs %s -f\n      flambe stop %s\n", dir, dir);
