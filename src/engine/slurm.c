@@ -119,7 +119,7 @@ static void clear_waiting(struct slurm *s)
     s->waiting_count = kept;
 }
 
-static void break_down(struct slurm *s, const struct err *why)
+void slurm_break_down(struct slurm *s, const struct err *why)
 {
     if (s->broken)
         return;
@@ -163,7 +163,7 @@ bool slurm_heard(struct slurm *s, const struct proc_result *r, const struct err 
     struct err err = {0};
     char line[ENGINE_MESSAGE_MAX] = "";
     if (why && why->code == ERR_NOT_FOUND) {
-        break_down(s, why);
+        slurm_break_down(s, why);
         return false;
     }
     usec_t now = slurm_now(s);
@@ -177,7 +177,7 @@ bool slurm_heard(struct slurm *s, const struct proc_result *r, const struct err 
     clock_span(s->o.patience, span);
     err_set(&err, ERR_UNREACHABLE, "Slurm has not answered for %s: %s", span,
             why ? why->msg : line);
-    break_down(s, &err);
+    slurm_break_down(s, &err);
     return false;
 }
 

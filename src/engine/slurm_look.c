@@ -112,6 +112,40 @@ void slurm_look_soon(struct slurm *s)
 
 /* ---- the nodes ------------------------------------------------------------------------------- */
 
+/* "factory_1 is drained (Low RealMemory), factory_2 is down* (Not responding)". */
+static void name_nodes(struct str text, struct buf *out)
+{
+    while (text.p) {
+        struct str rest = str_cut(&text, '\n'), name = str_cut(&rest, '|');
+        (void)str_cut(&rest, '|');
+        (void)str_cut(&rest, '|');
+        struct str state = str_cut(&rest, '|');
+        if (name.n && state.n)
+            buf_addf(out, "%s%.*s is %.*s (%.*s)", out->len ? ", " : "", (int)name.n, name.p,
+                     (int)state.n, state.p, rest.p ? (int)rest.n : 0, rest.p ? rest.p : "");
+    }
+}
+
+/* It may be mended by somebody, so that is waited for, but not for ever. */
+static void note_hosts(struct slurm *s, struct str text)
+{
+    usec_t now = slurm_now(s);
+    if (s->cluster.cpus) {
+        s->hostless = 0;
+    } else if (!s->hostless) {
+        s->hostless = now;
+    } else if (now - s->hostless >= s->o.patience) {
+        AUTO_BUF struct buf nodes = {0};
+        char line[ENGINE_MESSAGE_MAX], span[CLOCK_SPAN_SIZE];
+        struct err why = {0};
+        name_nodes(text, &nodes);
+        slurm_first_line(buf_view(&nodes), line, sizeof line);
+        clock_span(s->o.patience, span);
+        err_set(&why, ERR_UNREACHABLE, "no host has taken programs for %s: %s", span, line);
+        slurm_break_down(s, &why);
+    }
+}
+
 static void counted(void *ctx, const struct proc_result *r, const struct err *why)
 {
     struct slurm *s = ctx;
@@ -123,6 +157,7 @@ static void counted(void *ctx, const struct proc_result *r, const struct err *wh
     while (text.p)
         (void)!slurm_parse_node(str_cut(&text, '\n'), &sum);
     s->cluster = sum;
+    note_hosts(s, buf_view(&r->out));
 }
 
 static void count_nodes(struct slurm *s)

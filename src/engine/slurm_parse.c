@@ -201,7 +201,7 @@ bool slurm_parse_node(struct str line, struct slurm_cluster *sum)
     if (allocated + idle == 0) /* it is down */
         return true;
     sum->cpus += allocated + idle;
-    sum->gpus += count_gpus(rest);
+    sum->gpus += count_gpus(str_cut(&rest, '|'));
     return true;
 }
 

@@ -108,7 +108,7 @@ bool slurm_parse_ended(struct str line, uint64_t uid, struct slurm_task *task,
 bool slurm_parse_queue(struct str line, struct slurm_task *task,
                        struct slurm_word *word) MUST_CHECK;
 /* A line of `sinfo -N -o SLURM_NODES_FORMAT`, added to *sum. */
-#define SLURM_NODES_FORMAT "%N|%C|%G"
+#define SLURM_NODES_FORMAT "%N|%C|%G|%T|%E"
 bool slurm_parse_node(struct str line, struct slurm_cluster *sum) MUST_CHECK;
 /* MaxArraySize in what `scontrol show config` prints. */
 bool slurm_parse_array_max(struct str text, uint64_t *out) MUST_CHECK;
@@ -283,6 +283,7 @@ struct slurm {
     size_t tail_count, tail_cap;
     uint64_t looks;      /* at the queue, begun */
     usec_t look_at;      /* monotonic: the next look at the queue */
+    usec_t hostless;     /* monotonic: since when no node is up; or 0 */
     usec_t waits_since;  /* monotonic: something is queued, and nothing runs; or 0 */
     usec_t count_at;     /* monotonic: the next look at the nodes */
     usec_t configure_at; /* monotonic: the next question for Slurm's limits */
@@ -310,6 +311,7 @@ void slurm_wake(struct slurm *s);
 struct proc *slurm_call(struct slurm *s, const char *const *argv, struct str input,
                         proc_done *done);
 /* Whether Slurm has answered; where it has been silent too long the engine breaks. */
+void slurm_break_down(struct slurm *s, const struct err *why);
 bool slurm_heard(struct slurm *s, const struct proc_result *r, const struct err *why);
 /* How long to wait before the next try. */
 usec_t slurm_backoff(struct slurm *s);

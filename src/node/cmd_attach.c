@@ -47,7 +47,12 @@ static bool ended(void *ctx, int *exit_status, char **reason)
         return false;
     const json_t *row = json_array_get(last, 0);
     *exit_status = (int)json_integer_value(json_object_get(row, "exit"));
-    *reason = mem_dup(json_text(row, "reason"));
+    const char *state = json_text(row, "state"), *by = json_text(row, "asked_by");
+    if (state && strcmp(state, queue_outcome_name(QUEUE_REPLACED)) == 0)
+        *reason =
+            mem_printf("it was replaced by an experiment%s%s", by ? " of " : "", by ? by : "");
+    else
+        *reason = mem_dup(json_text(row, "reason"));
     return true;
 }
 

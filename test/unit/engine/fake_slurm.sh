@@ -4,6 +4,7 @@
 #   ended               the list of ended jobs         refuse    sbatch refuses
 #   silent              squeue, sinfo and scontrol fail
 #   gpus                what tasks see as CUDA_VISIBLE_DEVICES
+#   down                no node is up
 #   hold                tasks stay in the queue        no_word   ends are not in the list
 FAKE=${HOME:?}
 name=$(basename "$0")
@@ -83,7 +84,8 @@ scancel)
     ;;
 sinfo)
     [ -e "$FAKE/silent" ] && fail "no answer"
-    echo "n1|0/4/0/4|gpu:2"
+    [ -e "$FAKE/down" ] && { printf 'n1|0/0/4/4|gpu:2|down*|Not responding\nn2|0/0/4/4|(null)|drained|mine\n'; exit; }
+    echo "n1|0/4/0/4|gpu:2|idle|none"
     ;;
 scontrol)
     [ -e "$FAKE/silent" ] && fail "no answer"

@@ -279,6 +279,21 @@ static void silent(void **state)
     assert_int_equal(engine_room(engine, 1, 0), 0);
 }
 
+static void no_host_is_up(void **state)
+{
+    (void)state;
+    engine_free(engine);
+    put("hold", "");
+    put("down", "");
+    open_engine(3 * USEC_PER_SEC);
+    struct engine_program p = program(1, SH("exit 0"));
+    submit(&p);
+    assert_int_equal(loop_wait(loop, is_broken, NULL, 60 * USEC_PER_SEC, NULL), 0);
+    assert_string_equal(broken_by.msg, "no host has taken programs for 3 s: n1 is down* (Not "
+                                       "responding), n2 is drained (mine)");
+    assert_int_equal(wait_ended(1)->end, ENGINE_LOST);
+}
+
 /* With no list of ended jobs the queue tells. */
 static void no_word(void **state)
 {
@@ -330,7 +345,8 @@ int main(int argc, char **argv)
     const struct CMUnitTest tests[] = {
         S(ends),     S(arrays),    S(gpus),           S(refused),
         S(stopped),  S(no_record), S(no_description), S(gone_from_the_queue),
-        S(given_up), S(silent),    S(no_word),        S(adopted),
+        S(given_up), S(silent),    S(no_host_is_up),  S(no_word),
+        S(adopted),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
