@@ -31,9 +31,8 @@ struct job {
     struct experiment_plan plan;
     char *secrets, *working;
     struct strv resources;
-    struct node_link link;
-    struct reach hosts; /* all of them */
-    bool linked, reached;
+    struct node_link link; /* all hosts are picked */
+    bool linked;
     struct manifest manifest;
     bool local;    /* the cluster's `engine: local` */
     bool own_disk; /* the shared tree is the orchestrator's own */
@@ -156,10 +155,7 @@ static int check_queue(struct job *j, struct err *err)
 static int reach_hosts(struct job *j, struct err *err)
 {
     j->linked = true;
-    if (node_link_open(&j->link, j->cli, j->cluster, PATIENCE, err) == -1)
-        return -1;
-    j->reached = true;
-    return reach_open(&j->hosts, j->cli, j->cluster, NULL, err);
+    return node_link_open_all(&j->link, j->cli, j->cluster, PATIENCE, err);
 }
 
 /* ---- sending ----------------------------------------------------------------------------------
@@ -183,8 +179,9 @@ static int send_files(struct job *j, struct err *err)
     struct send_order o = {.experiment = &j->experiment,
                            .working = j->working,
                            .resources = &j->resources,
-                           .secrets = j->secrets};
-    return send_experiment(&j->hosts, &o, &j->manifest, err);
+                           .secrets = j->secrets,
+                           .session = &j->link.session};
+    return send_experiment(&j->link.reach, &o, &j->manifest, err);
 }
 
 /* Where the experiment's file is on the hosts: in the tree, at the same path as here. */
@@ -287,8 +284,6 @@ int cluster_run(struct cli *cli, const char *path, const char *cluster, struct e
     struct job j = {.cli = cli, .path = path, .cluster = cluster};
     struct err why = {0};
     int rc = work(&j, &why);
-    if (j.reached)
-        reach_done(&j.hosts);
     if (j.linked)
         node_link_done(&j.link);
     manifest_done(&j.manifest);

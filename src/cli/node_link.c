@@ -27,9 +27,9 @@ static bool is_settled(void *ctx)
 
 int node_link_reconnect(struct node_link *l, usec_t patience, struct err *err)
 {
-    const struct ssh_target *target = reach_target(&l->reach, 0);
+    const struct ssh_target *target = reach_target(&l->reach, l->index);
     if (!target) {
-        reach_no_address(&l->reach, 0, err);
+        reach_no_address(&l->reach, l->index, err);
         return err_wrap(err, "the orchestrator of '%s'", l->reach.target.name);
     }
     struct ssh_connect_options o = {.identity = l->identity,
@@ -44,15 +44,36 @@ int node_link_reconnect(struct node_link *l, usec_t patience, struct err *err)
     return l->connected ? 0 : err_copy(err, &l->why);
 }
 
-int node_link_open(struct node_link *l, struct cli *cli, const char *word, usec_t patience,
-                   struct err *err)
+static int find_orchestrator(struct node_link *l, struct err *err)
+{
+    for (l->index = 0; l->index < l->reach.picked.count; l->index++) {
+        if (l->reach.picked.items[l->index].role == ROLE_ORCHESTRATOR)
+            return 0;
+    }
+    return err_set(err, ERR_NOT_FOUND, "'%s' has no orchestrator that is up", l->reach.target.name);
+}
+
+static int open_on(struct node_link *l, struct cli *cli, const char *word, const char *on,
+                   usec_t patience, struct err *err)
 {
     *l = (struct node_link){0};
-    if (reach_open(&l->reach, cli, word, "orchestrator", err) == -1 ||
+    if (reach_open(&l->reach, cli, word, on, err) == -1 || find_orchestrator(l, err) == -1 ||
         target_load_identity(cli, &l->reach.target, &l->identity, err) == -1)
         return -1;
     l->pool = ssh_pool_new(l->reach.session.loop);
     return node_link_reconnect(l, patience, err);
+}
+
+int node_link_open(struct node_link *l, struct cli *cli, const char *word, usec_t patience,
+                   struct err *err)
+{
+    return open_on(l, cli, word, "orchestrator", patience, err);
+}
+
+int node_link_open_all(struct node_link *l, struct cli *cli, const char *word, usec_t patience,
+                       struct err *err)
+{
+    return open_on(l, cli, word, NULL, patience, err);
 }
 
 void node_link_done(struct node_link *l)

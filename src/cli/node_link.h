@@ -11,7 +11,8 @@
 #define NODE_GLANCE (3 * USEC_PER_SEC)
 
 struct node_link {
-    struct reach reach; /* the orchestrator is what is picked */
+    struct reach reach; /* the orchestrator is what is picked, or all hosts are */
+    size_t index;       /* of the orchestrator among what is picked */
     struct ssh_identity *identity;
     struct ssh_pool *pool;
     struct ssh_session *session;
@@ -24,6 +25,9 @@ struct node_link {
  * follows, also after an error. */
 int node_link_open(struct node_link *l, struct cli *cli, const char *word, usec_t patience,
                    struct err *err) MUST_CHECK;
+/* The same with all hosts picked, for what is sent to them. */
+int node_link_open_all(struct node_link *l, struct cli *cli, const char *word, usec_t patience,
+                       struct err *err) MUST_CHECK;
 /* The same connection anew, after one that failed. */
 int node_link_reconnect(struct node_link *l, usec_t patience, struct err *err) MUST_CHECK;
 void node_link_done(struct node_link *l);

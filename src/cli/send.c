@@ -10,29 +10,37 @@
 #define CONNECT_TIMEOUT (20 * USEC_PER_SEC)
 #define SECRETS_MAX ((size_t)1 << 20)
 
-int send_open(struct reach *r, struct ssh_identity **identity, struct remote **out, size_t *index,
-              struct err *err)
+static const struct ssh_target *find_orchestrator(const struct reach *r, size_t *index,
+                                                  struct err *err)
 {
     for (size_t i = 0; i < r->picked.count; i++) {
         if (r->picked.items[i].role != ROLE_ORCHESTRATOR)
             continue;
         const struct ssh_target *t = reach_target(r, i);
-        struct ssh_identity *id = NULL;
         if (!t) {
             reach_no_address(r, i, err);
-            return err_wrap(err, "%s", reach_name(r, i));
+            err_wrap(err, "%s", reach_name(r, i));
         }
-        if (target_load_identity(r->session.cli, &r->target, &id, err) == -1)
-            return -1;
-        if (remote_open(r->session.loop, t, id, CONNECT_TIMEOUT, out, err) == -1) {
-            ssh_identity_free(id);
-            return -1;
-        }
-        *identity = id;
         *index = i;
-        return 0;
+        return t;
     }
-    return err_set(err, ERR_NOT_FOUND, "'%s' has no orchestrator that is up", r->target.name);
+    err_set(err, ERR_NOT_FOUND, "'%s' has no orchestrator that is up", r->target.name);
+    return NULL;
+}
+
+int send_open(struct reach *r, struct ssh_identity **identity, struct remote **out, size_t *index,
+              struct err *err)
+{
+    const struct ssh_target *t = find_orchestrator(r, index, err);
+    struct ssh_identity *id = NULL;
+    if (!t || target_load_identity(r->session.cli, &r->target, &id, err) == -1)
+        return -1;
+    if (remote_open(r->session.loop, t, id, CONNECT_TIMEOUT, out, err) == -1) {
+        ssh_identity_free(id);
+        return -1;
+    }
+    *identity = id;
+    return 0;
 }
 
 /* ---- what is shown ----------------------------------------------------------------------------
@@ -209,6 +217,19 @@ static int spread(struct sending *s, const struct send_order *o, struct err *err
     return rc;
 }
 
+/* By the caller's connection, or one of its own. */
+static int connect_to(struct sending *s, const struct send_order *o, struct ssh_identity **identity,
+                      struct err *err)
+{
+    if (!o->session)
+        return send_open(s->reach, identity, &s->orchestrator, &s->index, err);
+    const struct ssh_target *t = find_orchestrator(s->reach, &s->index, err);
+    if (!t)
+        return -1;
+    s->orchestrator = remote_over(s->reach->session.loop, t, o->session);
+    return 0;
+}
+
 int send_experiment(struct reach *r, const struct send_order *o, struct manifest *out,
                     struct err *err)
 {
@@ -219,7 +240,7 @@ int send_experiment(struct reach *r, const struct send_order *o, struct manifest
     const char *name = o->experiment->name;
     int rc = list(&s, o, &why);
     if (rc == 0)
-        rc = send_open(r, &identity, &s.orchestrator, &s.index, &why);
+        rc = connect_to(&s, o, &identity, &why);
     if (rc == 0)
         rc = reach_ssh_options(r, s.index, &s.options, &why);
     if (rc == 0)

@@ -17,6 +17,9 @@ struct send_order {
     const char *working;                 /* where flambe was started, absolute */
     const struct strv *resources;        /* of resources_fetch() */
     const char *secrets;                 /* the file's path, or NULL */
+    /* The caller's connection to the orchestrator, on the loop of `r` (remote_over()); NULL: one is
+     * made. */
+    struct ssh_session **session;
 };
 
 /* All of the experiment to all hosts of the cluster: says what is sent, warns where it is much,

@@ -9,8 +9,8 @@
 struct remote {
     struct loop *loop;
     const struct ssh_target *target;
-    struct ssh_pool *pool;
-    struct ssh_session *session;
+    struct ssh_pool *pool; /* NULL: the session is the caller's */
+    struct ssh_session *own, **session;
     bool connected, ended;
     struct err failure;
     /* of the command that runs */
@@ -42,7 +42,8 @@ int remote_open(struct loop *loop, const struct ssh_target *target,
     r->loop = loop;
     r->target = target;
     r->pool = ssh_pool_new(loop);
-    r->session = ssh_session_open(r->pool, target, &o, on_connected, r);
+    r->session = &r->own;
+    r->own = ssh_session_open(r->pool, target, &o, on_connected, r);
     int rc = loop_wait(loop, is_connected, r, USEC_FOREVER, err);
     if (rc == 0 && r->failure.code)
         rc = err_copy(err, &r->failure);
@@ -53,12 +54,23 @@ int remote_open(struct loop *loop, const struct ssh_target *target,
     return rc;
 }
 
+struct remote *remote_over(struct loop *loop, const struct ssh_target *target,
+                           struct ssh_session **session)
+{
+    struct remote *r = mem_alloc(sizeof *r);
+    r->loop = loop;
+    r->target = target;
+    r->session = session;
+    return r;
+}
+
 void remote_close(struct remote *r)
 {
     if (!r)
         return;
-    ssh_session_free(r->session);
-    ssh_pool_free(r->pool);
+    ssh_session_free(r->own);
+    if (r->pool)
+        ssh_pool_free(r->pool);
     buf_done(&r->out);
     buf_done(&r->err_out);
     buf_done(&r->line);
@@ -137,9 +149,9 @@ int remote_run(struct remote *r, const struct remote_command *c, struct buf *out
     r->command = c;
     r->ended = false;
     r->failure = (struct err){0};
-    ssh_exec_start(r->session, &request);
+    ssh_exec_start(*r->session, &request);
     if (loop_wait(r->loop, has_ended, r, USEC_FOREVER, err) == -1) {
-        ssh_session_free(TAKE(r->session)); /* its callbacks are not to come any more */
+        ssh_session_free(TAKE(*r->session)); /* its callbacks are not to come any more */
         return -1;
     }
     if (r->failure.code)

@@ -13,6 +13,10 @@ struct remote;
 int remote_open(struct loop *loop, const struct ssh_target *target,
                 const struct ssh_identity *identity, usec_t timeout, struct remote **out,
                 struct err *err) MUST_CHECK;
+/* The same over the caller's own connection, which outlives it. Where a command is cancelled,
+ * *session is freed and NULL. */
+struct remote *remote_over(struct loop *loop, const struct ssh_target *target,
+                           struct ssh_session **session);
 void remote_close(struct remote *r); /* NULL is legal */
 const struct ssh_target *remote_target(const struct remote *r);
 

@@ -78,8 +78,8 @@ class Run:
             print(f"   '{' '.join(argv)[:100]}' ended with {self.code}: {errors.read()[-600:]}", flush=True)
 
 
-def turns(sides, count=TURNS, what="wall"):
-    """Medians, side by side: each (argv, env) once to warm up, then turn by turn."""
+def turns(sides, count=TURNS, what="wall", after=None):
+    """Medians, side by side: each (argv, env) once to warm up, then turn by turn, after() behind each."""
     taken = [[] for _ in sides]
     for turn in range(count + 1):
         for side, (argv, env) in enumerate(sides):
@@ -88,4 +88,6 @@ def turns(sides, count=TURNS, what="wall"):
                 raise SystemExit("bench: a program that is measured failed")
             if turn:
                 taken[side].append(getattr(run, what))
+        if after:
+            after()
     return [statistics.median(t) for t in taken]

@@ -1,9 +1,12 @@
 /* Sends an experiment's files as the verbs do, without running it.
  *
- *   send_tool CLUSTER FILE [SECRETS]   to the cluster's hosts; prints where things are there
- *   send_tool list FILE                prints what would be sent, each name with a NUL behind it */
+ *   send_tool CLUSTER FILE [SECRETS]   to the cluster's hosts; prints where things are
+ *                                      there, and how long it took over the connection it has by
+ * then send_tool list FILE                prints what would be sent, each name with a NUL behind it
+ */
 #include "base/json.h"
 #include "base/mem.h"
+#include "cli/node_link.h"
 #include "cli/send.h"
 #include <stdio.h>
 #include <stdlib.h>
@@ -43,19 +46,23 @@ static int list(const struct experiment *e, const char *working, const struct st
 static int send_all(struct cli *cli, const char *cluster, const struct send_order *o,
                     struct err *err)
 {
-    struct reach r = {0};
+    struct node_link l = {0};
     struct manifest m = {0};
-    int rc = reach_open(&r, cli, cluster, NULL, err);
+    struct send_order order = *o;
+    order.session = &l.session;
+    int rc = node_link_open_all(&l, cli, cluster, 0, err);
+    usec_t began = clock_mono(clock_system());
     if (rc == 0)
-        rc = send_experiment(&r, o, &m, err);
+        rc = send_experiment(&l.reach, &order, &m, err);
     if (m.remote) {
-        json_t *value = json_pack("{s:s, s:O, s:O, s:I, s:I}", "remote", m.remote, "resources",
+        json_t *value = json_pack("{s:s, s:O, s:O, s:I, s:I, s:f}", "remote", m.remote, "resources",
                                   m.resources, "extensions", m.extensions, "files",
-                                  (json_int_t)m.files, "bytes", (json_int_t)m.bytes);
+                                  (json_int_t)m.files, "bytes", (json_int_t)m.bytes, "seconds",
+                                  (double)(clock_mono(clock_system()) - began) / 1e6);
         output_json(&cli->out, value);
     }
     manifest_done(&m);
-    reach_done(&r);
+    node_link_done(&l);
     return rc;
 }
 
