@@ -21,7 +21,7 @@ struct attach {
     size_t said_count;
     char last_words[256]; /* on its standard error */
     bool ended;
-    int status;
+    struct attach_end end;
 };
 
 /* A line that stays, once: a new connection begins with those that were there before. */
@@ -71,7 +71,11 @@ static void take_line(struct attach *a, struct str line)
         draw(a, json_object_get(value, "frame"));
     if (json_is_object(end)) {
         a->ended = true;
-        a->status = (int)json_integer_value(json_object_get(end, "exit"));
+        const char *reason = json_text(end, "reason");
+        AUTO_BUF struct buf clean = {0};
+        text_clean(str_of(reason ? reason : ""), false, &clean);
+        a->end.status = (int)json_integer_value(json_object_get(end, "exit"));
+        snprintf(a->end.reason, sizeof a->end.reason, "%s", buf_text(&clean));
     }
 }
 
@@ -139,8 +143,8 @@ static int go_on(struct attach *a, const char *directory, struct err *err)
     }
 }
 
-int attach_follow(struct node_link *l, const char *word, const char *directory, bool *detached,
-                  int *status, struct err *err)
+int attach_follow(struct node_link *l, const char *word, const char *directory,
+                  struct attach_end *out, struct err *err)
 {
     struct cli *cli = l->reach.session.cli;
     struct attach a = {.link = l, .cli = cli, .said = strtab_new()};
@@ -151,9 +155,9 @@ int attach_follow(struct node_link *l, const char *word, const char *directory, 
     prefix_done(&a.lines);
     prefix_done(&a.errors);
     strtab_free(a.said);
-    *detached = rc == -1 && why.code == ERR_CANCELLED;
-    *status = a.status;
-    if (!*detached) {
+    *out = a.end;
+    out->detached = rc == -1 && why.code == ERR_CANCELLED;
+    if (!out->detached) {
         console_erase(&cli->screen);
         return rc == 0 ? 0 : err_copy(err, &why);
     }

@@ -383,27 +383,25 @@ static int drive(struct job *j, struct err *err)
                                .event = on_event,
                                .tick = on_tick,
                                .ctx = j};
-    int rc = driver_new(&j->plan, &o, &j->driver, err);
-    if (rc == 0) {
-        j->events = driver_engine_events(j->driver);
-        driver_set_engine(j->driver, j->engine);
-        loop_on_signal(j->loop, on_signal, j);
-        struct err why = {0};
-        rc = driver_run(j->driver, &why);
-        if (j->console)
-            follow_end(j);
-        if (rc == 0 || why.code == ERR_PARTIAL)
-            keep_run(j);
-        if (j->not_kept.code) {
-            rc = -1;
-            why = j->not_kept;
-        }
-        run_view_end(j->view, driver_status(j->driver), j->run.store, j->path, rc ? &why : NULL);
-        if (rc == -1)
-            err_copy(err, &why);
-        if (rc == 0)
-            unlink(ends);
+    j->driver = driver_new(&j->plan, &o);
+    j->events = driver_engine_events(j->driver);
+    driver_set_engine(j->driver, j->engine);
+    loop_on_signal(j->loop, on_signal, j);
+    struct err why = {0};
+    int rc = driver_run(j->driver, &why);
+    if (j->console)
+        follow_end(j);
+    if (rc == 0 || why.code == ERR_PARTIAL)
+        keep_run(j);
+    if (j->not_kept.code) {
+        rc = -1;
+        why = j->not_kept;
     }
+    run_view_end(j->view, driver_status(j->driver), j->run.store, j->path, rc ? &why : NULL);
+    if (rc == -1)
+        err_copy(err, &why);
+    if (rc == 0)
+        unlink(ends);
     engine_free(j->engine);
     j->engine = NULL;
     driver_free(j->driver);

@@ -19,6 +19,8 @@
 #define PATIENCE (20 * USEC_PER_SEC) /* for the orchestrator to answer */
 #define ENTRY_VERSION 1              /* of node/entry.h */
 #define NAME_MAX_SHOWN 256
+#define NODE_CONFIG "/etc/flambe/node.json"
+#define CONFIG_MAX ((size_t)4 << 20)
 
 struct job {
     struct cli *cli;
@@ -33,7 +35,8 @@ struct job {
     struct reach hosts; /* all of them */
     bool linked, reached;
     struct manifest manifest;
-    bool local; /* the cluster's `engine: local` */
+    bool local;    /* the cluster's `engine: local` */
+    bool own_disk; /* the shared tree is the orchestrator's own */
 };
 
 /* ---- the file ---------------------------------------------------------------------------------
@@ -75,8 +78,6 @@ static int check_secrets(struct job *j, struct err *err)
 static int make_cluster(struct job *j, struct err *err)
 {
     struct cluster_equipped equipped = {0};
-    struct diags diags;
-    struct cluster_spec spec;
     struct str s = str_of(j->cluster);
     bool is_file = strchr(j->cluster, '/') || str_ends(s, ".yaml") || str_ends(s, ".yml");
     if (!is_file)
@@ -86,11 +87,32 @@ static int make_cluster(struct job *j, struct err *err)
     if (!equipped.usable)
         return err_set(err, ERR_REMOTE, "no experiment can run on the cluster: %s",
                        equipped.why_not[0] ? equipped.why_not : "its hosts were not equipped");
-    if (cluster_spec_load(j->cluster, &spec, &diags, NULL) == 0) {
-        j->local = spec.engine && strcmp(spec.engine, "local") == 0;
-        cluster_spec_done(&spec);
+    return 0;
+}
+
+/* What the orchestrator was equipped for. */
+static int ask_engine(struct job *j, struct err *err)
+{
+    AUTO_STRV struct strv words = {0};
+    strv_add(&words, "cat");
+    strv_add(&words, NODE_CONFIG);
+    struct node_call call = {.words = &words, .timeout = NODE_CALL_TIMEOUT};
+    struct node_answer a;
+    json_auto_t *config = NULL;
+    if (node_call(&j->link, &call, &a, err) == -1) {
+        node_answer_done(&a);
+        return -1;
     }
-    diags_done(&diags);
+    int rc = a.result.status == 0 ? json_parse(buf_view(&a.out), CONFIG_MAX, &config, NULL) : -1;
+    node_answer_done(&a);
+    const char *engine = json_text(config, "engine");
+    if (rc == -1 || !engine) {
+        cli_hint(j->cli, "flambe CLUSTER-FILE   to equip it");
+        return err_set(err, ERR_REMOTE, "the hosts of '%s' were not equipped for experiments",
+                       j->link.reach.target.name);
+    }
+    j->local = strcmp(engine, "local") == 0;
+    j->own_disk = !json_is_false(json_object_get(config, "own_disk"));
     return 0;
 }
 
@@ -196,12 +218,15 @@ static int put_into_queue(struct job *j, char **results, struct err *err)
     AUTO_FREE char *work = fs_join(j->manifest.remote, "work"), *by = who();
     AUTO_FREE char *secrets =
         j->secrets ? mem_printf("%s/secrets/%s.ini", FILES_ROOT, j->experiment.name) : NULL;
+    /* SQLite wants locks and shared memory, which a network's file system may not have. */
+    AUTO_FREE char *state =
+        j->own_disk ? NULL : mem_printf("%s/state/%s", FILES_ROOT, j->experiment.name);
     json_auto_t *entry = json_pack(
-        "{s:i, s:s, s:s, s:s, s:O, s:O, s:s, s:s, s:s?, s:b, s:b, s:b, s:o, s:I}", "version",
+        "{s:i, s:s, s:s, s:s, s:O, s:O, s:s, s:s?, s:s, s:s?, s:b, s:b, s:b, s:o, s:I}", "version",
         ENTRY_VERSION, "name", j->experiment.name, "file", file, "work", work, "resources",
         j->manifest.resources, "extensions", j->manifest.extensions, "save_path", FILES_RESULTS,
-        "engine", j->local ? "local" : "slurm", "secrets", secrets, "force", opt->force, "reuse",
-        opt->reuse, "install", opt->install, "by", json_lossy(by), "submitted",
+        "state", state, "engine", j->local ? "local" : "slurm", "secrets", secrets, "force",
+        opt->force, "reuse", opt->reuse, "install", opt->install, "by", json_lossy(by), "submitted",
         (json_int_t)(clock_wall(clock_system()) / USEC_PER_SEC));
     AUTO_BUF struct buf text = {0};
     json_write(entry, false, &text);
@@ -238,21 +263,20 @@ static int prepare(struct job *j, struct err *err)
 
 static int follow(struct job *j, const char *results, struct err *err)
 {
-    bool detached;
-    int status;
+    struct attach_end end;
     AUTO_FREE char *word = mem_printf("%s:%s", j->link.reach.target.name, j->experiment.name);
-    if (attach_follow(&j->link, j->link.reach.target.name, results, &detached, &status, err) == -1)
+    if (attach_follow(&j->link, j->link.reach.target.name, results, &end, err) == -1)
         return -1;
-    if (detached)
+    if (end.detached)
         return 0;
-    return elsewhere_summary(&j->link, word, results, status, err);
+    return elsewhere_summary(&j->link, word, results, &end, err);
 }
 
 static int work(struct job *j, struct err *err)
 {
     AUTO_FREE char *results = NULL;
     if (prepare(j, err) == -1 || make_cluster(j, err) == -1 || reach_hosts(j, err) == -1 ||
-        check_queue(j, err) == -1 || send_files(j, err) == -1 ||
+        ask_engine(j, err) == -1 || check_queue(j, err) == -1 || send_files(j, err) == -1 ||
         put_into_queue(j, &results, err) == -1)
         return -1;
     return follow(j, results, err);

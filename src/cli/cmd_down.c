@@ -150,8 +150,9 @@ static int refuse_machines(struct cli *cli, const struct target *t, struct err *
 {
     cli_hint(cli, "flambe stop %s:   to end the experiment that runs there", t->name);
     cli_hint(cli,
-             "flambe exec %s -- 'sudo systemctl disable --now $(cat /etc/flambe/units)'   to end "
-             "what flambe started there; 'flambe up' starts it again",
+             "flambe exec %s -- 'cd /etc/systemd/system; sudo systemctl disable --now "
+             "flambe-*.service $(grep -v target /etc/flambe/units)'   to end what flambe started "
+             "there; 'flambe up' starts it again",
              t->name);
     return err_set(err, ERR_USAGE,
                    "the machines of '%s' existed before flambe, which does not end them", t->name);

@@ -270,7 +270,7 @@ static int scan(struct logs *l, bool last, struct err *err)
 static int follow(struct logs *l, struct err *err)
 {
     const struct clock *clock = loop_clock(l->loop);
-    for (bool last = false; !last && !l->done && !l->cli->out.failed;) {
+    for (bool last = false; !last && !l->done && output_is_read(&l->cli->out);) {
         struct lock_holder holder;
         if (results_holder(&l->results, &holder, err) == -1)
             return -1;

@@ -4,6 +4,7 @@
 #include "base/mem.h"
 #include "cli/commands.h"
 #include "cli/hosttable.h"
+#include "cli/node_link.h"
 #include "cli/plan_view.h"
 #include "cli/results.h"
 #include "cli/session.h"
@@ -39,6 +40,47 @@ static json_t *cluster_json(const char *name, const char *creator, const char *r
                      "hosts", hosts_json(hosts));
 }
 
+/* What runs and waits there: flambe-node's list, or NULL where it is not to be had at once. */
+static json_t *ask_queue(struct cli *cli, const struct target *t, const struct cluster_hosts *hosts)
+{
+    static const char *const words[] = {"queue", "list", "-o", "json", NULL};
+    const struct cluster_host *first = hosts->count ? &hosts->items[0] : NULL;
+    struct node_link l;
+    json_auto_t *queue = NULL;
+    if (!t->recorded || !first || first->role != ROLE_ORCHESTRATOR || first->state != EC2_RUNNING)
+        return NULL;
+    size_t hints = cli->hints.count;
+    json_t *entries = NULL;
+    if (node_link_open(&l, cli, t->name, 0, NULL) == 0 &&
+        node_ask(&l, words, (struct str){0}, &queue, NULL) == 0)
+        entries = json_incref(json_object_get(queue, "entries"));
+    node_link_done(&l);
+    while (cli->hints.count > hints) /* of what is no error here */
+        free(cli->hints.items[--cli->hints.count]);
+    return entries;
+}
+
+static void show_queue(struct cli *cli, const char *cluster, const json_t *entries)
+{
+    size_t i;
+    const json_t *e;
+    json_array_foreach(entries, i, e)
+    {
+        const char *name = json_text(e, "name"), *by = json_text(e, "by");
+        json_int_t at = json_integer_value(json_object_get(e, i ? "submitted" : "began"));
+        char since[CLOCK_ISO_SIZE] = "";
+        AUTO_BUF struct buf text = {0}, clean = {0};
+        if (at)
+            clock_iso((usec_t)at * USEC_PER_SEC, since);
+        buf_addf(&text, "experiment '%s' %s%s%s%s%s", name ? name : "?", i ? "waits" : "runs",
+                 *since ? " since " : "", since, by ? ", by " : "", by ? by : "");
+        text_clean(buf_view(&text), false, &clean);
+        output_printf(&cli->out, "%s\n", buf_text(&clean));
+    }
+    if (i)
+        output_printf(&cli->out, "next: flambe attach %s   to see how it goes\n", cluster);
+}
+
 static int one(struct session *s, const char *word, struct err *err)
 {
     struct target t = {0};
@@ -48,13 +90,17 @@ static int one(struct session *s, const char *word, struct err *err)
     int rc = cluster_observe(&s->cluster, t.creator, t.name, &hosts, err);
     const char *region = cluster_region(&s->cluster);
     double usd = rc == 0 ? cluster_hosts_price(&s->cluster, &hosts) : -1;
+    json_auto_t *entries = rc == 0 ? ask_queue(s->cli, &t, &hosts) : NULL;
     if (rc == 0 && s->cli->json) {
         json_t *value = cluster_json(t.name, t.creator, region, &hosts);
         if (usd >= 0)
             json_object_set_new(value, "usd_per_hour", json_rounded(usd));
+        if (entries)
+            json_object_set(value, "experiments", entries);
         output_json(&s->cli->out, value);
     } else if (rc == 0) {
         show_hosts(s->cli, t.name, t.creator, region, &hosts, usd);
+        show_queue(s->cli, t.name, entries);
     }
     cluster_hosts_done(&hosts);
     target_done(&t);
@@ -246,7 +292,9 @@ const struct command cmd_status = {
     .usage = "[CLUSTER|DIR|CLUSTER:EXPERIMENT]",
     .summary = "show a cluster's hosts, all your clusters, or how an experiment stands",
     .help =
-        "CLUSTER is a name or a cluster file. Without it all your clusters in the region are "
+        "CLUSTER is a name or a cluster file: its hosts are shown, and the experiments that run "
+        "and wait there, where its orchestrator answers at once. Without it all your clusters in "
+        "the region are "
         "shown: those whose creator is one that this machine made clusters for, or --creator's. "
         "Where this machine has made none, everyone's are shown, as with --all.\n"
         "\n"

@@ -84,7 +84,7 @@ static int wait_for_end(struct stopping *s, usec_t timeout, struct err *err)
         if (clock_mono(loop_clock(s->loop)) - s->began >= timeout) {
             int64_t n = running(s);
             if (!s->cli->opt.now)
-                cli_hint(s->cli, "flambe stop %s --now", s->results.directory);
+                cli_hint(s->cli, "flambe stop %s --now", s->results.typed);
             return err_set(err, ERR_TIMEOUT, "'%s' was asked to stop, and %lld trial%s still run%s",
                            s->results.name, (long long)n, plural(n), n == 1 ? "s" : "");
         }
@@ -118,14 +118,19 @@ static int say_end(struct stopping *s, struct err *err)
     }
     if (rc == 0 && !cli->json) {
         AUTO_BUF struct buf text = {0}, counts = {0}, clean = {0}, file = {0};
-        text_shell_quote(s->results.file ? s->results.file : "FILE", &file);
+        const char *typed = s->results.typed, *path = s->results.file;
+        bool elsewhere = strcmp(typed, s->results.directory) != 0;
+        if (elsewhere && path && strrchr(path, '/')) /* its place there is nobody's to type */
+            path = strrchr(path, '/') + 1;
+        text_shell_quote(path ? path : "FILE", &file);
         results_counts_text(&total, cli->out.color, &counts);
         buf_addf(&text, "'%s' is %s: ", fresh.name,
                  s->holder.held ? run_state_name(state.state) : "not running");
         text_clean(buf_view(&text), false, &clean);
         buf_addf(&clean, "%s\n", buf_text(&counts));
         if (state.state != RUN_FINISHED && state.state != RUN_RUNNING)
-            buf_addf(&clean, "next: flambe %s, which goes on\n", buf_text(&file));
+            buf_addf(&clean, "next: flambe %s%s%.*s, which goes on\n", buf_text(&file),
+                     elsewhere ? " -c " : "", elsewhere ? (int)strcspn(typed, ":") : 0, typed);
         output_write(&cli->out, buf_view(&clean));
     }
     if (value)

@@ -17,6 +17,8 @@ struct program {
     /* The variable in which whoever shows the output elsewhere gives the size of the terminal, as
      * "COLUMNSxROWS"; NULL: there is none. */
     const char *terminal_variable;
+    /* The variable that says what the user types there for the results; NULL: there is none. */
+    const char *operand_variable;
     /* Carries the verb out where its first operand means something that is not on this machine;
      * *ours is false where it does not. NULL: nothing is elsewhere. */
     int (*elsewhere)(struct cli *cli, bool *ours, struct err *err);

@@ -203,23 +203,26 @@ static void got_output(void *ctx, bool is_err, struct str bytes)
         loop_cancel(s->loop); /* nobody reads on */
 }
 
-/* How the other side is to write: for this terminal, or for a file. */
-static void add_environment(const struct cli *cli, struct strv *words)
+/* How the other side is to write: for this terminal, or for a file; and what it is to call the
+ * results. */
+static void add_environment(const struct cli *cli, const char *word, struct strv *words)
 {
     size_t width, height;
     struct console out = {.fd = cli->out.fd, .tty = cli->out.tty};
+    strv_add(words, "env");
+    strv_take(words, mem_printf("FLAMBE_OPERAND=%s", word));
     if (!cli->out.tty)
         return;
     console_size(&out, &width, &height);
-    strv_add(words, "env");
     strv_take(words, mem_printf("FLAMBE_TERMINAL=%zux%zu", width, height));
 }
 
 /* `words`: what stands behind the program's name. */
-static int call(struct cli *cli, struct node_link *l, const struct strv *behind, struct err *err)
+static int call(struct cli *cli, struct node_link *l, const char *word, const struct strv *behind,
+                struct err *err)
 {
     AUTO_STRV struct strv words = {0};
-    add_environment(cli, &words);
+    add_environment(cli, word, &words);
     strv_add(&words, NODE_PROGRAM);
     strv_copy(&words, behind);
     struct showing s = {.cli = cli, .loop = l->reach.session.loop};
@@ -250,8 +253,8 @@ static void add_output(const struct cli *cli, struct strv *words)
     strv_add(words, cli->out.color ? "--color=always" : "--color=never");
 }
 
-int elsewhere_summary(struct node_link *l, const char *word, const char *directory, int status,
-                      struct err *err)
+int elsewhere_summary(struct node_link *l, const char *word, const char *directory,
+                      const struct attach_end *end, struct err *err)
 {
     struct cli *cli = l->reach.session.cli;
     AUTO_STRV struct strv words = {0};
@@ -259,20 +262,16 @@ int elsewhere_summary(struct node_link *l, const char *word, const char *directo
     add_output(cli, &words);
     strv_add(&words, "--");
     strv_add(&words, directory);
-    if (call(cli, l, &words, err) == -1)
+    if (call(cli, l, word, &words, err) == -1)
         return -1;
-    const char *colon = strchr(word, ':');
-    int n = colon ? (int)(colon - word) : (int)strlen(word);
-    if (!cli->json)
-        output_printf(&cli->out,
-                      "next: flambe results %s   to see each trial\n"
-                      "      flambe fetch %.*s %s   to bring the results home\n",
-                      word, n, word, colon ? colon + 1 : "");
-    cli->exit_status = status;
+    if (end->reason[0])
+        console_line(&cli->screen, "flambe: %s", end->reason);
+    cli->exit_status = end->status;
     return 0;
 }
 
-static int pass_on(struct cli *cli, struct node_link *l, const char *directory, struct err *err)
+static int pass_on(struct cli *cli, struct node_link *l, const char *word, const char *directory,
+                   struct err *err)
 {
     AUTO_STRV struct strv words = {0};
     strv_add(&words, cli->command->name);
@@ -282,24 +281,20 @@ static int pass_on(struct cli *cli, struct node_link *l, const char *directory, 
     strv_add(&words, directory);
     for (size_t i = 1; i < cli->args.count; i++)
         strv_add(&words, cli->args.items[i]);
-    return call(cli, l, &words, err);
+    return call(cli, l, word, &words, err);
 }
 
-static int watch(struct cli *cli, struct node_link *l, const struct elsewhere *e,
-                 const char *directory, struct err *err)
+static int watch(struct cli *cli, struct node_link *l, const char *word, const char *directory,
+                 struct err *err)
 {
-    bool detached;
-    int status;
-    const char *name = strstr(directory, RESULTS_PREFIX);
-    AUTO_FREE char *word =
-        mem_printf("%s:%s", e->cluster, name ? name + strlen(RESULTS_PREFIX) : "");
-    if (attach_follow(l, e->cluster, directory, &detached, &status, err) == -1)
+    struct attach_end end;
+    if (attach_follow(l, l->reach.target.name, directory, &end, err) == -1)
         return -1;
-    if (detached) {
+    if (end.detached) {
         cli->exit_status = STATUS_CTRL_C;
         return 0;
     }
-    return elsewhere_summary(l, word, directory, status, err);
+    return elsewhere_summary(l, word, directory, &end, err);
 }
 
 int elsewhere_run(struct cli *cli, bool *ours, struct err *err)
@@ -317,9 +312,13 @@ int elsewhere_run(struct cli *cli, bool *ours, struct err *err)
     int rc = node_link_open(&l, cli, e.cluster, PATIENCE, err);
     if (rc == 0)
         rc = elsewhere_results(&l, &e, &directory, err);
-    if (rc == 0)
-        rc = cli->command == &cmd_attach ? watch(cli, &l, &e, directory, err)
-                                         : pass_on(cli, &l, directory, err);
+    if (rc == 0) {
+        const char *name = strstr(directory, RESULTS_PREFIX);
+        AUTO_FREE char *word =
+            mem_printf("%s:%s", l.reach.target.name, name ? name + strlen(RESULTS_PREFIX) : "");
+        rc = cli->command == &cmd_attach ? watch(cli, &l, word, directory, err)
+                                         : pass_on(cli, &l, word, directory, err);
+    }
     node_link_done(&l);
     elsewhere_done(&e);
     return rc;

@@ -3,6 +3,7 @@
 #ifndef FLAMBE_CLI_ELSEWHERE_H
 #define FLAMBE_CLI_ELSEWHERE_H
 
+#include "cli/attach.h"
 #include "cli/cli.h"
 #include "cli/node_link.h"
 
@@ -29,8 +30,8 @@ int elsewhere_results(struct node_link *l, const struct elsewhere *e, char **dir
                       struct err *err) MUST_CHECK;
 
 /* What came of an experiment that has ended: its status, and what to type next, on standard output.
- * `status` becomes the program's own. `word` is how the user would type it. */
-int elsewhere_summary(struct node_link *l, const char *word, const char *directory, int status,
-                      struct err *err) MUST_CHECK;
+ * Its exit status becomes the program's own. `word` is how the user would type it. */
+int elsewhere_summary(struct node_link *l, const char *word, const char *directory,
+                      const struct attach_end *end, struct err *err) MUST_CHECK;
 
 #endif

@@ -368,7 +368,7 @@ static int watch(struct follow *f, struct err *err)
         usec_t began = clock_mono(clock);
         if (look(f, &over, err) == -1)
             return -1;
-        if (over || f->cli->out.failed)
+        if (over || !output_is_read(&f->cli->out))
             return 0;
         usec_t gap = (clock_mono(clock) - began) * LOOK_SHARE;
         if (gap < (f->view ? LOOK_GAP : WAIT_GAP))

@@ -32,7 +32,9 @@ int node_link_reconnect(struct node_link *l, usec_t patience, struct err *err)
         reach_no_address(&l->reach, 0, err);
         return err_wrap(err, "the orchestrator of '%s'", l->reach.target.name);
     }
-    struct ssh_connect_options o = {.identity = l->identity, .retry_for = patience};
+    struct ssh_connect_options o = {.identity = l->identity,
+                                    .retry_for = patience,
+                                    .attempt_timeout = patience ? 0 : NODE_GLANCE};
     ssh_session_free(l->session);
     l->connected = false;
     l->why = (struct err){0};

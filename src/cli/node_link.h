@@ -8,6 +8,7 @@
 #define NODE_PROGRAM "/opt/flambe/bin/flambe-node"
 #define NODE_RESULTS "/srv/flambe/results" /* output__NAME of each experiment, on every host */
 #define NODE_CALL_TIMEOUT (60 * USEC_PER_SEC)
+#define NODE_GLANCE (3 * USEC_PER_SEC)
 
 struct node_link {
     struct reach reach; /* the orchestrator is what is picked */
@@ -19,7 +20,8 @@ struct node_link {
 };
 
 /* Opens the cluster `word` (a name or a cluster file) and connects to its orchestrator; goes on
- * trying for `patience` where it does not answer. node_link_done() follows, also after an error. */
+ * trying for `patience` where it does not answer; 0: one attempt of NODE_GLANCE. node_link_done()
+ * follows, also after an error. */
 int node_link_open(struct node_link *l, struct cli *cli, const char *word, usec_t patience,
                    struct err *err) MUST_CHECK;
 /* The same connection anew, after one that failed. */

@@ -23,6 +23,14 @@ void output_write(struct output *o, struct str bytes)
     }
 }
 
+bool output_is_read(struct output *o)
+{
+    struct pollfd look = {.fd = o->fd}; /* an error is told unasked */
+    if (!o->failed && poll(&look, 1, 0) == 1 && (look.revents & POLLERR))
+        o->failed = EPIPE;
+    return !o->failed;
+}
+
 void output_printf(struct output *o, const char *fmt, ...)
 {
     struct buf text = {0};

@@ -15,6 +15,9 @@ struct output {
 };
 
 void output_write(struct output *o, struct str bytes);
+/* False once a write failed, or nobody reads the pipe any more: for who waits long between two
+ * writes, and would be left behind by a reader that is gone. */
+bool output_is_read(struct output *o);
 void output_printf(struct output *o, const char *fmt, ...) PRINTF_LIKE(2, 3);
 /* Indented JSON and a new line; takes the value. */
 void output_json(struct output *o, json_t *value);

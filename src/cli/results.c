@@ -1,6 +1,7 @@
 /* See results.h. From a word to the store, and what is computed from it. */
 #include "cli/results.h"
 #include "base/mem.h"
+#include "cli/commands.h"
 #include "cli/file.h"
 #include "cli/text.h"
 #include "config/yaml.h"
@@ -161,6 +162,8 @@ int results_open(struct cli *cli, const char *word, struct results *out, struct 
         return -1;
     }
     r.at_work = holder.held;
+    const char *typed = cli_program.operand_variable ? getenv(cli_program.operand_variable) : NULL;
+    r.typed = mem_dup(typed && *typed ? typed : r.directory);
     r.name = name_of(r.directory, r.store);
     if (!r.file)
         r.file = store_get(r.store, "path");
@@ -173,6 +176,7 @@ void results_done(struct results *r)
     store_stages_free(r->stages, r->stage_count);
     store_close(r->store);
     free(r->directory);
+    free(r->typed);
     free(r->file);
     free(r->name);
     *r = (struct results){0};

@@ -12,6 +12,7 @@
 
 struct results {
     char *directory; /* output__NAME, as it is reached from here */
+    char *typed;     /* what to type for it: the same, or what a terminal elsewhere calls it */
     char *file;      /* the experiment's file, where it is known; or NULL */
     char *name;      /* of the experiment */
     struct store *store;

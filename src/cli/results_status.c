@@ -89,7 +89,8 @@ static void add_next(const struct results *r, const struct results_state *s, boo
                      struct buf *out)
 {
     AUTO_BUF struct buf place = {0}, file = {0};
-    text_shell_quote(r->directory, &place);
+    text_shell_quote(r->typed, &place);
+    bool elsewhere = strcmp(r->typed, r->directory) != 0;
     if (r->file)
         text_shell_quote(r->file, &file);
     else
@@ -102,7 +103,10 @@ static void add_next(const struct results *r, const struct results_state *s, boo
     buf_addf(out, "next: flambe results %s\n", dir);
     if (failures)
         buf_addf(out, "      flambe logs %s STAGE VARIANT, of a trial that failed\n", dir);
-    if (s->state != RUN_FINISHED)
+    if (elsewhere)
+        buf_addf(out, "      flambe fetch %.*s %s   to bring the results home\n",
+                 (int)strcspn(dir, ":"), dir, r->name);
+    if (s->state != RUN_FINISHED && !elsewhere)
         buf_addf(out, "      flambe %s, which goes on where it ended\n", buf_text(&file));
 }
 

@@ -5,6 +5,7 @@
 #include "cli/results.h"
 #include "cli/text.h"
 #include "engine/engine.h"
+#include "experiment/trial_files.h"
 #include <locale.h>
 #include <stdlib.h>
 #include <string.h>
@@ -118,8 +119,11 @@ static void trial_ended(struct run_view *v, const struct driver_event *e, const 
     add_end(t, &end);
     add_shortened(v, buf_text(&end), &text);
     buf_addc(&text, ')');
+    char file[TRIAL_ERROR_NAME_SIZE] = "console.out";
+    if (e->again) /* the next attempt begins the other anew */
+        trial_files_error_name(t, file);
     if (!ended_by(t, ENGINE_NOT_STARTED))
-        buf_addf(&text, ": see %s/%s/%s/console.out", v->directory, stage, t->name);
+        buf_addf(&text, ": see %s/%s/%s/%s", v->directory, stage, t->name, file);
     text_clean(buf_view(&text), false, &clean);
     text_styled(e->again ? STYLE_YELLOW : STYLE_RED, v->cli->screen.color, buf_view(&clean), &line);
     console_line(&v->cli->screen, "%s", buf_text(&line));

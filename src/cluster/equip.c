@@ -1,7 +1,7 @@
 /* Equip: from hosts that answer SSH to a place where experiments run.
  *
  *   ask the orchestrator → ask the factories → decide (pure) → the orchestrator's script
- *   → the factories' scripts → let them join → hand flambe-node on
+ *   → hand flambe-node on → experiments' files → the factories' scripts → let them join
  *
  * A host says what it is and how it was equipped; what it should be is a script, made of what all
  * hosts said. The script runs where its fingerprint is not the one that the host has, or where what
@@ -303,6 +303,15 @@ static int do_factories(struct equip *e, size_t *done, struct err *err)
         which[n] = i;
         inputs[n++] = buf_view(&m->script);
     }
+    size_t asked = n;
+    if (equip_give_files(e, which, n, err) == -1)
+        return -1;
+    for (size_t i = n = 0; i < asked; i++) {
+        if (!e->members[which[i]].in)
+            continue;
+        which[n] = which[i];
+        inputs[n++] = inputs[i];
+    }
     *done = n;
     e->fan.line = script_said;
     if (equip_fan(&e->fan, which, n, COMMAND_EQUIP, inputs, EQUIP_TIMEOUT, results, err) == -1)
@@ -500,11 +509,12 @@ static int equip(struct equip *e, struct err *err)
         warn_user(e->c, "TensorBoard cannot be installed on the orchestrator: %s",
                   first->probe.tensorboard);
     if (equip_decide(e, err) == -1 || put_program(e, err) == -1 ||
-        do_orchestrator(e, &acted, err) == -1 ||
-        (e->plan.slurm && do_factories(e, &factories, err) == -1))
+        do_orchestrator(e, &acted, err) == -1)
         return -1;
+    /* Slurm may give a factory trials as soon as it is one: what they need is there before. */
     if (spread_program(e, err) == -1 ||
-        (e->plan.slurm && join(e, acted || factories, e->reconfigure, err) == -1))
+        (e->plan.slurm && (do_factories(e, &factories, err) == -1 ||
+                           join(e, acted || factories, e->reconfigure, err) == -1)))
         return -1;
     return judge(e, err);
 }

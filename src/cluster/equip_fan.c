@@ -1,5 +1,6 @@
 /* One command on some of a cluster's hosts, each with its own input, its output line by line. */
 #include "base/mem.h"
+#include "base/port.h"
 #include "cluster/equip_priv.h"
 #include <string.h>
 
@@ -15,7 +16,7 @@ static void give(struct fan_run *r, size_t i)
 {
     r->f->line(r->f->ctx, r->which[i], buf_view(&r->lines[i]));
     if (r->lines[i].len)
-        explicit_bzero(r->lines[i].data, r->lines[i].len); /* it may be a key */
+        port_wipe(r->lines[i].data, r->lines[i].len); /* it may be a key */
     buf_clear(&r->lines[i]);
 }
 

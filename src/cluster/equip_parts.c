@@ -62,10 +62,12 @@ void script_print(const struct buf *script, char out[17])
 
 /* ---- the shared tree ---------------------------------------------------------------------- */
 
-/* NFS that is silent gives an error after a minute, rather than hold a trial, and whoever wants to
- * end it, for ever: an orchestrator that is gone for so long takes the experiment with it anyway,
- * and trials that fail by it run again. softerr says ETIMEDOUT, which is plain, instead of EIO. */
-#define NFS_OPTIONS "vers=4.2,proto=tcp,softerr,timeo=150,retrans=3,noatime,nosuid,nodev"
+/* NFS that is silent is to give an error in the end, rather than hold a trial for ever: an
+ * orchestrator that is gone for so long takes the experiment with it anyway, and trials that fail
+ * by it run again. A request gives up after 10 + 20 + 30 s; an open waits longer, for the session
+ * with the server. Who waits can be ended at any time (seen with Debian 12's kernel). softerr says
+ * ETIMEDOUT, which is plain, instead of EIO. */
+#define NFS_OPTIONS "vers=4.2,proto=tcp,softerr,timeo=100,retrans=2,noatime,nosuid,nodev"
 
 static void add_mount(const struct equip_plan *p, bool nfs, struct buf *out)
 {
@@ -117,7 +119,7 @@ void add_tree(const struct equip_plan *p, bool orchestrator, struct buf *out)
     buf_adds(out, "own " EQUIP_SHARED " 0755 \"$user:$group\"\n"
                   "own " EQUIP_SHARED "/results 0755 \"$user:$group\"\n"
                   "own " EQUIP_SHARED "/engine 0755 \"$user:$group\"\n"
-                  "own $d/queue 0700 \"$user:$group\"\n"
+                  "own $d/queue 0700 \"$user:$group\"\nown $d/state 0755 \"$user:$group\"\n"
                   "echo \"$instance\" > " EQUIP_SHARED "/.flambe-orchestrator ||"
                   " fail 'cannot write in " EQUIP_SHARED "'\n");
 }
@@ -152,18 +154,18 @@ void add_node_json(const struct equip_plan *p, const struct equip_host *h, struc
                              "private_ip", p->hosts[i].private_ip, "instance_id",
                              p->hosts[i].instance_id));
     json_t *value =
-        json_pack("{s:s, s:s, s:s, s:s, s:s, s:s, s:s, s:o}", "cluster", p->spec->name, "role",
+        json_pack("{s:s, s:s, s:s, s:s, s:s, s:s, s:s, s:b, s:o}", "cluster", p->spec->name, "role",
                   h->role == ROLE_ORCHESTRATOR ? "orchestrator" : "factory", "name", h->name,
                   "user", p->spec->username, "orchestrator", p->hosts[0].private_ip, "engine",
-                  p->slurm ? "slurm" : "local", "shared", EQUIP_SHARED, "hosts", hosts);
+                  p->slurm ? "slurm" : "local", "shared", EQUIP_SHARED, "own_disk",
+                  p->spec->shared == NULL, "hosts", hosts);
     AUTO_BUF struct buf text = {0};
     json_write(value, true, &text);
     json_decref(value);
     add_put("/etc/flambe/node.json", "0644", buf_view(&text), "node=1", out);
 }
 
-/* Its unit is the program's own to say. A factory may get the program after this: equip_node.c does
- * the same then. */
+/* Its unit is the program's own to say. Where that comes later, equip_node.c does the same then. */
 void add_node_service(const struct equip_plan *p, struct buf *out, struct buf *runs)
 {
     if (!p->has_node)

@@ -14,11 +14,10 @@
 
 /* ---- packages.c --------------------------------------------------------------------------- */
 
+/* What a file of ours in a place that others may use begins with. */
+#define EQUIP_MARK "# written by flambe"
 /* What packages bring and would start by itself. NFS 4 needs neither rpcbind, which listens to all,
  * nor statd, which fails without it. */
-/* Slurm's files of ours, and the mount's, begin with it. */
-#define EQUIP_MARK "# written by flambe"
-
 #define EQUIP_MASKED_UNITS                                                               \
     "munge.service slurmctld.service slurmd.service nfs-server.service rpcbind.service " \
     "rpcbind.socket rpc-statd.service"
@@ -227,6 +226,10 @@ struct equip {
 struct cluster_host *equip_host_of(const struct equip *e, const struct equip_member *m);
 /* "factory_1" */
 const char *equip_short_name(const struct equip *e, const struct cluster_host *h);
+/* Sends the files of all experiments that run or wait to these members, from the orchestrator; who
+ * does not get them takes no part. */
+int equip_give_files(struct equip *e, const size_t *which, size_t count,
+                     struct err *err) MUST_CHECK;
 /* It takes no part, and the user is told why. */
 void equip_leave_out(struct equip *e, struct equip_member *m, const char *why);
 /* Fills e->plan, and e->slurm where there is Slurm. Factories that cannot be in are left out. */

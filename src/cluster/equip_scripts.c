@@ -77,9 +77,24 @@ static void add_slurmd(const struct equip_plan *p, const struct equip_host *h, s
 /* It answers before factories are sent to it. */
 static void add_slurmctld(struct buf *out, struct buf *runs)
 {
+    /* One that was killed gives numbers again that it gave to jobs a moment before. A host where
+     * such a job runs yet is drained for that, and nobody else would ever take it back. */
+    static const char mend[] = "# written by flambe; changes are lost\n"
+                               "n=0\n"
+                               "while [ $n -lt 60 ]; do\n"
+                               "  timeout 5 sinfo -hN -t drain -o '%N %E' | while read -r h r; do\n"
+                               "    case $r in Duplicate*)"
+                               " timeout 5 scontrol update nodename=$h state=resume ;; esac\n"
+                               "  done\n"
+                               "  n=$((n + 1))\n"
+                               "  sleep 2\n"
+                               "done\n";
     static const char dropin[] = "# written by flambe; changes are lost\n[Unit]\n"
                                  "StartLimitIntervalSec=0\n[Service]\n"
+                                 "ExecStartPost=-/bin/sh -c 'sh /etc/flambe/slurm-mend </dev/null"
+                                 " >/dev/null 2>&1 &'\n"
                                  "Restart=on-failure\nRestartSec=1\n";
+    add_put("/etc/flambe/slurm-mend", "0644", STR(mend), ":", out);
     buf_adds(out, "own " SLURM_JOBS " 0755 slurm:slurm\nown " SLURM_JOBS "/state 0700 slurm:slurm\n"
                   "own /var/log/slurm 0755 slurm:slurm\n"
                   "[ -d /etc/systemd/system/slurmctld.service.d ] ||"
@@ -203,7 +218,8 @@ void script_join(const char *const *names, size_t count, bool reconfigure, struc
              /* It answers, so it is not what it was called; a drained one is a person's wish,
               * but for what Slurm drained itself over a configuration that was mended. */
              "    down | down[!*]*) bad=1; timeout 5 scontrol update nodename=$h state=resume ;;\n"
-             "    drain*) case $r in Low* | gres* | *'flambe:'*) bad=1\n"
+             "    drain*) case $r in Low* | gres* | Duplicate* |"
+             " *'flambe:'*) bad=1\n"
              "      timeout 5 scontrol update nodename=$h state=resume ;; esac ;;\n"
              "    *\\* | unk* | inval* | *inval) bad=1 ;;\n"
              "    esac\n"

@@ -112,16 +112,21 @@ const char script_unfetched[] =
     " -print -quit 2>/dev/null)\" ]; then what=unfetched; fi\n"
     "  echo \"flambe: results $n $what\"\n"
     "done\n"
-    "q=0; for e in " ROOT "/queue/*; do [ ! -f \"$e\" ] || q=$((q + 1)); done\n"
+    "q=0; for e in " ROOT "/queue/*.json; do [ ! -f \"$e\" ] || q=$((q + 1)); done\n"
     "echo \"flambe: at-work $q\"\n";
 
-/* Python's sqlite3 makes the copy in one read transaction, so that what a run writes meanwhile is
+/* The mark's time is the file system's own, so what is written after it is newer, and the files of
+ * a run that has just ended are not. Where times are whole seconds, those as old as it may be
+ * newer.
+ *
+ * Python's sqlite3 makes the copy in one read transaction, so that what a run writes meanwhile is
  * either wholly in it or not at all. cloud-init, which every image has, wants Python. */
 const char script_fetch_begin[] = PROLOGUE
     "d=" RESULTS "/output__$n s=" RESULTS "/output__$n\n"
     "[ ! -d \"$d/.state\" ] || s=$d/.state\n"
     "[ -f \"$s/flambe.db\" ] || fail \"there are no results of '$n'\"\n"
-    ": > $d/.fetching && touch -d \"@$(($(stat -c %Y $d/.fetching) - 2))\" $d/.fetching ||"
+    ": > $d/.fetching && t=$(stat -c %.9Y $d/.fetching) || fail \"cannot write in $d\"\n"
+    "case $t in *.000000000) touch -d \"@$((${t%.*} - 2))\" $d/.fetching;; esac ||"
     " fail \"cannot write in $d\"\n"
     "rm -f $d/" COPY "*\n"
     "python3 - \"$s/flambe.db\" \"$d/" COPY "\" <<'EOF' ||"

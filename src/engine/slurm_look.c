@@ -75,6 +75,34 @@ static bool any_live(const struct slurm *s)
     return false;
 }
 
+/* There is something in the queue, and no host at work on it. */
+static bool all_wait(const struct slurm *s)
+{
+    for (size_t i = 0; i < s->batch_count; i++) {
+        const struct slurm_batch *b = s->batches[i];
+        for (size_t k = 0; b->live && k < b->count; k++) {
+            if (b->items[k]->view.phase == SLURM_STARTED)
+                return false;
+        }
+    }
+    return any_live(s);
+}
+
+/* A controller that was killed may have forgotten jobs that it had just taken, and no file will
+ * tell. Where nothing begins for a while, that is asked for early. */
+static void doubt_silence(struct slurm *s)
+{
+    usec_t now = slurm_now(s);
+    if (!all_wait(s)) {
+        s->waits_since = 0;
+    } else if (!s->waits_since) {
+        s->waits_since = now;
+    } else if (now - s->waits_since >= SLURM_DOUBT_AFTER && !s->looking && !s->backoff) {
+        s->waits_since = now;
+        s->look_at = now;
+    }
+}
+
 void slurm_look_soon(struct slurm *s)
 {
     usec_t at = slurm_now(s) + SLURM_LOOK_SOON;
@@ -116,6 +144,7 @@ void slurm_look(struct slurm *s)
     static const char *const argv[] = {"squeue",           "-h", "-r", "--me", "-t", "all", "-o",
                                        SLURM_QUEUE_FORMAT, NULL};
     usec_t now = slurm_now(s);
+    doubt_silence(s);
     if (!s->looking && any_live(s) && now >= s->look_at) {
         s->looks++;
         s->looking = slurm_call(s, argv, STR(""), looked);

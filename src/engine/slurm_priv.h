@@ -43,6 +43,7 @@
 #define SLURM_CALL_MAX (30 * USEC_PER_SEC)    /* for one of Slurm's programs */
 #define SLURM_TICK (250 * USEC_PER_MSEC)      /* between two looks at the clock and at files */
 #define SLURM_LOOK_SOON USEC_PER_SEC          /* for a look at the queue that something asks for */
+#define SLURM_DOUBT_AFTER (3 * USEC_PER_SEC)  /* where nothing that was submitted begins */
 #define SLURM_LOOK_CLUSTER (5 * USEC_PER_SEC) /* between two looks at the nodes */
 #define SLURM_BACKOFF_MAX (10 * USEC_PER_SEC) /* between two tries while Slurm is silent */
 #define SLURM_REFUSALS_MAX 3                  /* of one array, by a Slurm that answers */
@@ -282,6 +283,7 @@ struct slurm {
     size_t tail_count, tail_cap;
     uint64_t looks;      /* at the queue, begun */
     usec_t look_at;      /* monotonic: the next look at the queue */
+    usec_t waits_since;  /* monotonic: something is queued, and nothing runs; or 0 */
     usec_t count_at;     /* monotonic: the next look at the nodes */
     usec_t configure_at; /* monotonic: the next question for Slurm's limits */
     usec_t silent_since; /* monotonic: Slurm has not answered; 0: it does */

@@ -43,10 +43,8 @@ void driver_warn(struct driver *d, const struct stage_run *s, const struct store
 /* ---- making -----------------------------------------------------------------------------------
  */
 
-int driver_new(const struct experiment_plan *plan, const struct driver_options *o,
-               struct driver **out, struct err *err)
+struct driver *driver_new(const struct experiment_plan *plan, const struct driver_options *o)
 {
-    (void)err;
     struct driver *d = mem_alloc(sizeof *d);
     d->plan = plan;
     d->experiment = plan->experiment;
@@ -69,8 +67,7 @@ int driver_new(const struct experiment_plan *plan, const struct driver_options *
         s->searched = s->stage->search.kind != SEARCH_GRID;
         s->planned = (int64_t)s->plan->trials;
     }
-    *out = d;
-    return 0;
+    return d;
 }
 
 void driver_free(struct driver *d)

@@ -71,8 +71,7 @@ struct driver_options {
 struct driver;
 
 /* All live as long as the driver. */
-int driver_new(const struct experiment_plan *plan, const struct driver_options *o,
-               struct driver **out, struct err *err) MUST_CHECK;
+struct driver *driver_new(const struct experiment_plan *plan, const struct driver_options *o);
 void driver_free(struct driver *d);
 /* The engine reports to these; give it before driver_run(). */
 struct engine_events driver_engine_events(struct driver *d);

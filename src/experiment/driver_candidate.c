@@ -267,7 +267,8 @@ static int look_at(struct stage_run *s, int64_t number, struct candidate *c, enu
     if (store_trial(s->d->o.store, (int)s->at, number, &c->row, &why) == -1 &&
         why.code != ERR_NOT_FOUND)
         return err_copy(err, &why);
-    if (c->row.id && (c->row.state == TRIAL_SUCCESS || c->row.state == TRIAL_STOPPED))
+    if (c->row.id && (c->row.state == TRIAL_SUCCESS || c->row.state == TRIAL_STOPPED ||
+                      c->row.state == TRIAL_RUNNING)) /* it outlived an earlier driver */
         return 0;
     if (s->searched && draw(s, number, c, &answer, err) == -1)
         return -1;

@@ -5,7 +5,6 @@
 #include "experiment/driver_priv.h"
 #include "experiment/eventfile.h"
 #include "experiment/trial_files.h"
-#include "experiment/value.h"
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
@@ -133,7 +132,7 @@ struct objective_of {
 static void note_metric(void *ctx, const struct store_metric *m)
 {
     struct objective_of *of = ctx;
-    json_object_set_new(of->metrics, m->tag, value_real(m->last));
+    json_object_set_new(of->metrics, m->tag, json_number(m->last));
     if (!of->o->metric || strcmp(of->o->metric, m->tag) != 0)
         return;
     double value = !of->o->best ? m->last : of->o->maximize ? m->max : m->min;

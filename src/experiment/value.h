@@ -8,9 +8,4 @@
 /* Python's str() of a value. */
 void value_text(const json_t *value, struct buf *out);
 
-static inline json_t *value_real(double x)
-{
-    return json_number(x);
-}
-
 #endif

@@ -4,6 +4,7 @@
 #include "base/mem.h"
 #include "cli/table.h"
 #include "cli/text.h"
+#include "node/forget.h"
 #include "node/node.h"
 #include "node/queue.h"
 #include "os/fs.h"
@@ -86,6 +87,9 @@ static int put(struct call *c, const struct queue_admission *a, const struct ent
         free(a->drop->entry.secrets);
         a->drop->entry.secrets = NULL;
     }
+    AUTO_BUF struct buf failed = {0};
+    if (a->drop)
+        forget_secrets(c->loop, q, a->drop, &failed);
     if (a->drop && queue_finish(q, a->drop, QUEUE_REPLACED, 130, NULL, now, err) == -1)
         return -1;
     return a->ask ? queue_ask(q, a->ask, QUEUE_REPLACED, e->by, err) : 0;
@@ -178,6 +182,9 @@ static int remove_one(struct call *c, struct err *err)
         return err_set(err, ERR_NOT_FOUND, "'%s' neither runs nor waits on this cluster", word);
     AUTO_FREE char *id = mem_dup(item->id);
     bool runs = item->has_turn;
+    AUTO_BUF struct buf failed = {0};
+    if (!runs)
+        forget_secrets(c->loop, &c->queue, item, &failed);
     int rc = runs ? queue_ask(&c->queue, item, QUEUE_REMOVED, NULL, err)
                   : queue_finish(&c->queue, item, QUEUE_REMOVED, 130, NULL,
                                  clock_wall(loop_clock(c->loop)), err);

@@ -25,4 +25,5 @@ const struct program cli_program = {
              "and by trials that report numbers.",
     .add_build = add_build,
     .terminal_variable = "FLAMBE_TERMINAL",
+    .operand_variable = "FLAMBE_OPERAND",
 };

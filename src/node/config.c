@@ -13,6 +13,7 @@ void config_done(struct config *c)
 {
     login_done(&c->login);
     free(c->shared);
+    strv_done(&c->factories);
     *c = (struct config){0};
 }
 
@@ -53,6 +54,20 @@ static int read_login(const json_t *object, const char *user, struct login *out,
     return 0;
 }
 
+/* What is no address stays away: it would be a word of ssh's command line. */
+static void read_factories(const json_t *hosts, struct strv *out)
+{
+    size_t i;
+    const json_t *host;
+    json_array_foreach(hosts, i, host)
+    {
+        const char *role = json_text(host, "role"), *ip = json_text(host, "private_ip");
+        if (role && strcmp(role, "factory") == 0 && ip && *ip && ip[0] != '-' &&
+            strspn(ip, "0123456789abcdefABCDEF.:") == strlen(ip))
+            strv_add(out, ip);
+    }
+}
+
 static int read_all(const json_t *object,
                     int (*find)(const char *name, struct login *out, struct err *err),
                     struct config *c, struct err *err)
@@ -68,6 +83,7 @@ static int read_all(const json_t *object,
         return err_set(err, ERR_PARSE, "its 'shared' is no absolute path");
     c->role = orchestrator ? ROLE_ORCHESTRATOR : ROLE_FACTORY;
     c->shared = mem_dup(shared ? shared : CONFIG_SHARED);
+    read_factories(json_object_get(object, "hosts"), &c->factories);
     return json_object_get(object, "uid") ? read_login(object, user, &c->login, err)
                                           : find(user, &c->login, err);
 }

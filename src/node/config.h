@@ -11,8 +11,9 @@
 
 struct config {
     enum config_role { ROLE_ORCHESTRATOR, ROLE_FACTORY } role;
-    struct login login; /* as whom experiments run */
-    char *shared;       /* the tree that all hosts share */
+    struct login login;    /* as whom experiments run */
+    char *shared;          /* the tree that all hosts share */
+    struct strv factories; /* their private addresses */
 };
 
 /* `uid`, `gid`, `groups` and `home` go before what /etc/passwd and /etc/group say of `user`. Keys

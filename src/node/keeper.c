@@ -5,6 +5,7 @@
 #include "base/mem.h"
 #include "cli/text.h"
 #include "experiment/run.h"
+#include "node/forget.h"
 #include "node/queue.h"
 #include "node/worker.h"
 #include "os/fs.h"
@@ -129,6 +130,20 @@ static int take(struct keeper *k, struct err *err)
     return rc;
 }
 
+/* Before it is over for who looks on, and without the lock: a factory that is gone takes a while.
+ */
+static void forget_here(struct keeper *k)
+{
+    AUTO_BUF struct buf failed = {0};
+    forget_secrets(k->loop, &k->queue, k->item, &failed);
+    struct str lines = buf_view(&failed);
+    while (lines.p && lines.n) {
+        struct str host = str_cut(&lines, '\n');
+        say(k, "%s: its secrets could not be removed on %.*s, which does not answer", k->item->id,
+            (int)host.n, host.p);
+    }
+}
+
 static int finish(struct keeper *k, enum queue_outcome outcome, int exit_status, const char *reason,
                   struct err *err)
 {
@@ -151,6 +166,7 @@ static void finish_surely(struct keeper *k, enum queue_outcome outcome, int exit
                           const char *reason)
 {
     struct err why = {0};
+    forget_here(k);
     while (finish(k, outcome, exit_status, reason, &why) == -1 && !k->quitting) {
         say(k, "%s", why.msg);
         wait_for(k, quits, TROUBLE_PAUSE);

@@ -292,16 +292,21 @@ static json_t *entry_json(const struct queue *q, const struct queue_item *item)
     return json_null();
 }
 
-/* Unless another entry has the same file, as the one that replaces this one. */
-static int remove_secrets(const struct queue *q, const struct queue_item *item, struct err *err)
+bool queue_has_secrets_alone(const struct queue *q, const struct queue_item *item)
 {
     const char *path = item->entry.secrets;
     for (size_t i = 0; path && i < q->count; i++) {
         const char *other = q->items[i].entry.secrets;
         if (&q->items[i] != item && other && strcmp(other, path) == 0)
-            return 0;
+            return false;
     }
-    if (!path || unlink(path) == 0 || errno == ENOENT)
+    return path != NULL;
+}
+
+static int remove_secrets(const struct queue *q, const struct queue_item *item, struct err *err)
+{
+    const char *path = item->entry.secrets;
+    if (!queue_has_secrets_alone(q, item) || unlink(path) == 0 || errno == ENOENT)
         return 0;
     return err_set_sys(err, errno, "cannot remove '%s'", path);
 }

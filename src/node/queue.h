@@ -123,6 +123,8 @@ int queue_ask(const struct queue *q, const struct queue_item *item, enum queue_o
               const char *by, struct err *err) MUST_CHECK;
 int queue_put_turn(const struct queue *q, struct queue_item *item, const struct queue_turn *t,
                    struct err *err) MUST_CHECK;
+/* Whether it has secrets, and no other entry has the same file, as the one that replaces it. */
+bool queue_has_secrets_alone(const struct queue *q, const struct queue_item *item);
 /* It is over: moves it to done/. `reason` (may be NULL) is for people. */
 int queue_finish(const struct queue *q, const struct queue_item *item, enum queue_outcome outcome,
                  int exit_status, const char *reason, usec_t wall, struct err *err) MUST_CHECK;

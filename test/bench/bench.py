@@ -22,6 +22,7 @@ import statistics
 import sys
 import time
 
+import cluster_bench
 import run_bench
 import send_bench
 from measure import TURNS, Run, harness, ms, row, s, scheduled, turns, verdicts
@@ -205,12 +206,13 @@ def bench_exec(env):
 
 
 PARTS = {"version": bench_version, "status": bench_status, "calls": bench_calls, "ready": bench_ready,
-         "ghosts": bench_ghosts, "exec": bench_exec, **send_bench.PARTS, **run_bench.PARTS}
+         "ghosts": bench_ghosts, "exec": bench_exec, **send_bench.PARTS, **cluster_bench.PARTS,
+         **run_bench.PARTS}
 
 
 def arguments():
     parser = argparse.ArgumentParser(prog="bench", description="flambe beside its peers, as ratios")
-    parser.add_argument("--quick", action="store_true", help="the longest run has 20,000 trials, not 100,000")
+    parser.add_argument("--quick", action="store_true", help="the longest run has 20,000 trials, not 100,000, and one over Slurm 200, not 1000")
     parser.add_argument("parts", nargs="*", metavar="PART",
                         help=f"one of {', '.join(PARTS)}, which are the default, or {', '.join(run_bench.SLOW)}")
     args = parser.parse_args()
@@ -222,14 +224,17 @@ def arguments():
 
 def main():
     args = arguments()
-    run_bench.quick = args.quick
+    run_bench.quick = cluster_bench.quick = args.quick
     env = harness.clean_env("/nonexistent")
     load = os.getloadavg()[0]
     print(f"{os.cpu_count()} processors, load {load:.1f} at the start"
           f"{': wall times are too long while others work here' if load > 1 else ''}")
     print(f"{'':<62} {'flambe':>10} {'peer or limit':>16} {'ratio':>8}", flush=True)
-    for name in args.parts or PARTS:
-        {**PARTS, **run_bench.SLOW}[name](env)
+    try:
+        for name in args.parts or PARTS:
+            {**PARTS, **run_bench.SLOW}[name](env)
+    finally:
+        cluster_bench.close()
     missed = sum(1 for v in verdicts if v is False)
     within = sum(1 for v in verdicts if v)
     print(f"\n{within} bounds within, {missed} missed; load {os.getloadavg()[0]:.1f} at the end")

@@ -477,6 +477,17 @@ def test_logs_follow_until_ctrl_c(sweep):
     assert sweep.holders[0].poll() is None
 
 
+def test_logs_end_when_nobody_reads_them(sweep):
+    """Nothing more is printed: it is not a failed write that tells."""
+    sweep.hold()
+    sweep.print("train", "lr=0.35_3", "first\n")
+    child = follow(sweep)
+    assert child.stdout.readline() == "train/lr=0.35_3: first\n"
+    child.stdout.close()
+    assert child.wait(30) == 1 and child.stderr.read() == ""
+    assert sweep.holders[0].poll() is None
+
+
 # ---- stop ------------------------------------------------------------------------------------
 
 

@@ -220,6 +220,17 @@ def test_again_brings_what_is_new_alone(results):
     assert (results.home / "flambe-output/output__sweep/train/new").read_text() == "more\n"
 
 
+def test_what_was_written_just_before_counts_as_fetched(results):
+    """A run's last files are a moment old when its user fetches them and takes the cluster down."""
+    on(results, "orchestrator", "echo last > /srv/flambe/results/output__sweep/train/last")
+    fetch(results, "sweep")
+    done = results.flambe("down", "near")
+    assert done.returncode != 0 and "not fetched" not in done.stderr and "-y" in done.stderr, done.stderr
+    on(results, "orchestrator", "echo later > /srv/flambe/results/output__sweep/train/last")
+    done = results.flambe("down", "near")
+    assert done.returncode == 1 and "not fetched" in done.stderr, done.stderr
+
+
 def test_a_state_that_is_being_written_comes_whole(results):
     """A writer commits without end while the state is copied; what comes is one moment of it."""
     writer = ("import sqlite3, time\n"
@@ -252,10 +263,10 @@ def test_other_results_are_not_written_over(results):
 
 def test_down_knows_a_run_that_waits(results):
     fetch(results)
-    on(results, "orchestrator", "sudo install -d -o $(id -un) /var/lib/flambe/queue; echo '{}' > /var/lib/flambe/queue/1")
+    on(results, "orchestrator", "sudo install -d -o $(id -un) /var/lib/flambe/queue; echo '{}' > /var/lib/flambe/queue/1.json")
     done = down(results)
     assert done.returncode == 1 and "1 experiment there runs or waits" in done.stderr
-    on(results, "orchestrator", "rm /var/lib/flambe/queue/1")
+    on(results, "orchestrator", "rm /var/lib/flambe/queue/1.json")
 
 
 def test_down_takes_what_was_fetched_and_says_what_it_cannot_ask(results):

@@ -155,6 +155,14 @@ static void hex_and_random(void **state)
         assert_int_equal(strlen(text), n);
         assert_int_equal(strspn(text, "0123456789abcdef"), n);
     }
+    uint8_t much[1000] = {0}; /* more than the kernel gives at once: all of it is filled */
+    digest_random(much, sizeof much);
+    for (size_t at = 0; at < sizeof much; at += 100) {
+        int zeros = 0;
+        for (size_t i = 0; i < 100; i++)
+            zeros += much[at + i] == 0;
+        assert_true(zeros < 50);
+    }
     char a[33], b[33];
     digest_random_hex(a, 32);
     digest_random_hex(b, 32);

@@ -2,6 +2,7 @@
 #include "base/mem.h"
 #include "cli/run_view.h"
 #include "cli/text.h"
+#include "experiment/trial_files.h"
 #include "os/fs.h"
 #include <fcntl.h>
 #include <setjmp.h>
@@ -261,20 +262,22 @@ static void plain_lines(void **state)
     }
     tell(v, &s, DRIVER_STAGE_ENDED, NULL, NULL);
     run_view_free(v);
+    char kept_file[TRIAL_ERROR_NAME_SIZE]; /* the next attempt begins its console anew */
+    trial_files_error_name(&bad, kept_file);
     AUTO_FREE char *want = mem_printf(
         "fetching \\x1b[2J data\n"
         "stage 'train': 12 trials\n"
         "train/lr=2_1: failure (exit status 3: no\\x0aroom): see "
         "out/output__x/train/lr=2_1/console.out\n"
         "train/lr=1_0: success, objective 0.5\n"
-        "train/lr=2_1: it is tried again (signal 9): see out/output__x/train/lr=2_1/console.out\n"
+        "train/lr=2_1: it is tried again (signal 9): see out/output__x/train/lr=2_1/%s\n"
         "train/lr=2_1: failure (time limit): see out/output__x/train/lr=2_1/console.out\n"
         "flambe: warning: an event file is damaged\n"
         "%s16 pending, 2 running, 6 success, 1 failure (10 s, about 3 min 20 s left)\n"
         "16 pending, 2 running, 6 success, 1 failure (20 s, about 3 min 20 s left)\n"
         "stage 'train': running: 4 pending, 2 running, 5 success, 1 failure; best loss 0.123457 of "
         "lr=0.1,layers=2_7\n",
-        kept);
+        kept_file, kept);
     assert_file(&w, "screen", want);
     run_view_free(NULL);
     finish(&w);

@@ -144,7 +144,7 @@ static inline void drive_open(struct drive *d)
                                .event = drive_on_event,
                                .tick = drive_on_tick,
                                .ctx = d};
-    assert_int_equal(driver_new(&d->plan, &o, &d->driver, &d->err), 0);
+    d->driver = driver_new(&d->plan, &o);
     struct engine_events events = driver_engine_events(d->driver);
     d->engine = engine_fake_new(d->loop, d->room ? d->room : 1, &events);
     driver_set_engine(d->driver, d->engine);

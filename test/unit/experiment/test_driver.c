@@ -426,16 +426,22 @@ static size_t no_room_at_first(const struct engine *e, int cpus, int gpus)
     return crowded->n++ < 3 ? 0 : real_ops->room(e, cpus, gpus);
 }
 
+static void share_engine(struct drive *d,
+                         size_t (*room)(const struct engine *e, int cpus, int gpus))
+{
+    crowded = d;
+    real_ops = d->engine->ops;
+    crowded_ops = *real_ops;
+    crowded_ops.room = room;
+    d->engine->ops = &crowded_ops;
+}
+
 static void room_is_waited_for(void **state)
 {
     struct drive *d = *state;
     d->text = ONE;
     drive_open(d);
-    crowded = d;
-    real_ops = d->engine->ops;
-    crowded_ops = *real_ops;
-    crowded_ops.room = no_room_at_first;
-    d->engine->ops = &crowded_ops;
+    share_engine(d, no_room_at_first);
     drive_run(d, ERR_NONE);
     drive_close(d);
     assert_log(d, "[s +0 -0:success ]s ");
@@ -472,11 +478,7 @@ static void one_that_is_due_without_room_does_not_keep_the_driver_awake(void **s
     d->began = second_goes_on;
     d->tick = end_at_the_tenth_tick;
     drive_open(d);
-    crowded = d;
-    real_ops = d->engine->ops;
-    crowded_ops = *real_ops;
-    crowded_ops.room = counted_room;
-    d->engine->ops = &crowded_ops;
+    share_engine(d, counted_room);
     drive_run(d, ERR_NONE);
     drive_close(d);
     if (d->n > 150) /* some for each turn, and a turn for each of the ten ticks */

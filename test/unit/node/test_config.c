@@ -87,12 +87,18 @@ static void a_host_is_read(void **state)
     struct err err = {0};
     static const char text[] =
         "{\"cluster\":\"mine\",\"role\":\"orchestrator\",\"user\":\"ubuntu\","
-        "\"shared\":\"/data\",\"hosts\":[]}";
+        "\"shared\":\"/data\",\"hosts\":["
+        "{\"role\":\"orchestrator\",\"private_ip\":\"10.0.0.1\"},{\"role\":\"factory\"},"
+        "{\"role\":\"factory\",\"private_ip\":\"10.0.0.2\"},"
+        "{\"role\":\"factory\",\"private_ip\":\"-oProxyCommand=x\"},"
+        "{\"role\":\"factory\",\"private_ip\":\"fe80::2\"}]}";
     assert_int_equal(config_parse(str_of(text), find, &c, &err), 0);
     assert_int_equal(c.role, ROLE_ORCHESTRATOR);
     assert_int_equal(c.login.uid, 1000);
     AUTO_FREE char *results = config_results(&c, "sweep");
     assert_string_equal(results, "/data/results/output__sweep");
+    assert_int_equal(c.factories.count, 2);
+    assert_string_equal(c.factories.items[0], "10.0.0.2");
     config_done(&c);
     static const char whole[] = "{\"role\":\"factory\",\"user\":\"me\",\"uid\":12,\"gid\":13,"
                                 "\"groups\":[13,14],\"home\":\"/h\"}";
