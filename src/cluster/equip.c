@@ -62,7 +62,8 @@ static int ask(struct equip *e, enum cluster_role role, const size_t *which, siz
     AUTO_FREE struct ssh_fanout_result *results = mem_array(count + 1, sizeof *results);
     script_probe(&(struct probe_ask){.role = role,
                                      .slurm = cluster_has_slurm(e->spec),
-                                     .shared = e->spec->shared},
+                                     .shared = e->spec->shared,
+                                     .existed = e->spec->kind == CLUSTER_SSH},
                  &script);
     for (size_t i = 0; i < count; i++)
         inputs[i] = buf_view(&script);
@@ -77,6 +78,8 @@ static int ask(struct equip *e, enum cluster_role role, const size_t *which, siz
         if (results[i].err.code) {
             equip_leave_out(e, m, results[i].err.msg);
             m->why.code = results[i].err.code;
+        } else if (p->refused) {
+            equip_leave_out(e, m, p->refused);
         } else if (!p->answered && (p->systemd || results[i].exec.status != 0)) {
             AUTO_FREE char *why =
                 mem_printf("it did not say what it is (status %d)%s%s", results[i].exec.status,

@@ -14,6 +14,8 @@
 
 /* ---- packages.c --------------------------------------------------------------------------- */
 
+/* What a file of ours in a place that others may use begins with. */
+#define EQUIP_MARK "# written by flambe"
 /* What packages bring and would start by itself. NFS 4 needs neither rpcbind, which listens to all,
  * nor statd, which fails without it. */
 #define EQUIP_MASKED_UNITS                                                               \
@@ -48,6 +50,7 @@ struct equip_probe {
     bool installing; /* for the live table */
     bool packages_ok;
     char *error;          /* what kept it from answering, or NULL */
+    char *refused;        /* why flambe lets it alone, or NULL */
     char *packages_error; /* the installer's last words, or NULL */
     char *hostname;
     int slurm_version;
@@ -75,6 +78,7 @@ struct probe_ask {
     enum cluster_role role;
     bool slurm;
     const char *shared; /* the file's, or NULL */
+    bool existed;       /* it may have a Slurm or exports of its own, which are let alone */
 };
 /* The script waits for the packages, and installs them where nobody does. */
 void script_probe(const struct probe_ask *ask, struct buf *out);

@@ -19,6 +19,24 @@ static const char probe_begin[] =
     "if [ ! -d /run/systemd/system ]; then say ok; exit 0; fi\n"
     "say systemd\n";
 
+/* On a machine that existed before: what flambe would replace, and nobody asked it to. */
+static const char probe_own_slurm[] =
+    "f=/etc/slurm/slurm.conf\n"
+    "if [ -e $f ] && ! grep -qs '^" EQUIP_MARK "' $f ||"
+    " { systemctl -q is-active slurmd && ! grep -qs '^" EQUIP_MARK
+    "' /etc/default/slurmd; }; then\n"
+    "  say refused it has a Slurm of its own, which flambe would replace: remove $f and the"
+    " services, or use other machines\n"
+    "  say ok; exit 0\n"
+    "fi\n";
+static const char probe_own_exports[] =
+    "if PATH=$PATH:/usr/sbin exportfs -s 2>/dev/null | grep -v '^" EQUIP_SHARED " ' | grep -q .;"
+    " then\n"
+    "  say refused it exports directories by NFS, which flambe would change: name one that all"
+    " machines share with \"'shared'\"\n"
+    "  say ok; exit 0\n"
+    "fi\n";
+
 static const char probe_packages[] =
     "exec 9>/run/flambe-packages.lock\n"
     "if ! flock -n 9 || missing; then say installing; fi\n"
@@ -75,6 +93,10 @@ static const char probe_tensorboard[] =
 void script_probe(const struct probe_ask *ask, struct buf *out)
 {
     buf_adds(out, probe_begin);
+    if (ask->existed && ask->slurm)
+        buf_adds(out, probe_own_slurm);
+    if (ask->existed && ask->slurm && ask->role == ROLE_ORCHESTRATOR && !ask->shared)
+        buf_adds(out, probe_own_exports);
     script_packages(ask->role, ask->slurm, out);
     buf_adds(out, probe_packages);
     buf_adds(out, probe_facts);
@@ -235,6 +257,8 @@ void probe_line(struct equip_probe *p, struct str line, usec_t now)
         take_flag(p, key);
     else if (str_is(key, "packages"))
         p->packages_ok = str_is(v, "ok");
+    else if (str_is(key, "refused"))
+        take_text(v, &p->refused);
     else if (str_is(key, "error"))
         take_text(v, &p->error);
     else if (str_is(key, "packages-error"))
@@ -276,6 +300,7 @@ void probe_line(struct equip_probe *p, struct str line, usec_t now)
 void probe_done(struct equip_probe *p)
 {
     free(p->error);
+    free(p->refused);
     free(p->packages_error);
     free(p->hostname);
     free(p->shared_dir);

@@ -179,7 +179,7 @@ static void every_script_is_good_shell(void **state)
 {
     (void)state;
     struct wish w;
-    struct buf scripts[10] = {0};
+    struct buf scripts[11] = {0};
     const char *const names[] = {"factory_1", "factory_2"};
     make_wish(&w, SHARED_NFS);
     script_orchestrator(&w.plan, &scripts[0]);
@@ -194,6 +194,9 @@ static void every_script_is_good_shell(void **state)
     script_packages_boot(ROLE_FACTORY, false, &scripts[6]);
     struct probe_ask ask = {.role = ROLE_ORCHESTRATOR, .slurm = true, .shared = "/mnt/all"};
     script_probe(&ask, &scripts[7]);
+    ask.existed = true;
+    ask.shared = NULL;
+    script_probe(&ask, &scripts[10]);
     command_node_put(HEX64, &scripts[8]);
     make_wish(&w, SHARED_BIND);
     w.plan.jobs_here = true;
