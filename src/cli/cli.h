@@ -10,7 +10,7 @@
 /* The fields that option rows point to; see commands.c. */
 struct cli_options {
     bool help, version, yes, all, recursive, follow, now, reverse;
-    bool install, force, debug, reuse, queue, lose_results;
+    bool install, force, debug, reuse, queue, lose_results, accept_new_host_keys;
     int verbose;
     const char *output, *region, *profile, *color, *creator, *on, *identity;
     const char *lines, *stage, *sort, *limit, *timeout, *secrets, *port, *to, *cluster;
@@ -68,5 +68,9 @@ json_t *cli_error_json(const struct err *err);
 struct loop;
 int cli_confirm(struct cli *cli, struct loop *loop, const char *question, bool *declined,
                 struct err *err) MUST_CHECK;
+/* The same of what -y does not answer and only the word "yes" does: whoever calls it has seen to it
+ * that there is a terminal. */
+int cli_confirm_in_full(struct cli *cli, struct loop *loop, const char *question, bool *declined,
+                        struct err *err) MUST_CHECK;
 
 #endif

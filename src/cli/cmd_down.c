@@ -145,13 +145,27 @@ static int take_down(struct session *s, const struct target *t, struct err *err)
     return rc;
 }
 
+/* Machines that existed before are not flambe's to end. */
+static int refuse_machines(struct cli *cli, const struct target *t, struct err *err)
+{
+    cli_hint(cli, "flambe stop %s:   to end the experiment that runs there", t->name);
+    cli_hint(cli,
+             "flambe exec %s -- 'sudo systemctl disable --now $(cat /etc/flambe/units)'   to end "
+             "what flambe started there; 'flambe up' starts it again",
+             t->name);
+    return err_set(err, ERR_USAGE,
+                   "the machines of '%s' existed before flambe, which does not end them", t->name);
+}
+
 static int run(struct cli *cli, struct err *err)
 {
     struct session s;
     session_init(&s, cli);
     struct target t = {0};
     int rc = target_open(&s, cli->args.items[0], &t, err);
-    if (rc == 0) {
+    if (rc == 0 && !s.cluster.aws) {
+        rc = refuse_machines(cli, &t, err);
+    } else if (rc == 0) {
         rc = take_down(&s, &t, err);
         if (rc == -1 && err->code != ERR_REJECTED && err->code != ERR_USAGE && !cli->hints.count)
             cli_hint(cli, "flambe down %s, again: it goes on where it was", cli->args.items[0]);
@@ -183,7 +197,11 @@ const struct command cmd_down = {
         "Where an experiment runs or waits there, or results have changed since 'flambe fetch' "
         "brought them, nothing is done without --lose-results; -y does not answer that. "
         "Whether there are any cannot be asked of a cluster that does not answer: that is said, "
-        "and the one question asked all the same.",
+        "and the one question asked all the same.\n"
+        "\n"
+        "Machines that existed before, those of an !SSHCluster, are not ended: what to type to "
+        "stop "
+        "what flambe started on them is said.",
     .examples = examples,
     .options = options,
     .option_count = COUNT_OF(options),

@@ -50,7 +50,7 @@ static json_t *origin_of(const struct fetching *f)
 {
     const struct target *t = &f->reach.target;
     return json_pack("{s:s, s:s, s:s, s:s}", "cluster", t->name, "creator", t->creator, "region",
-                     aws_region(f->reach.session.cluster.aws), "experiment", f->name);
+                     cluster_region(&f->reach.session.cluster), "experiment", f->name);
 }
 
 /* What is there from a run on this machine, or from another cluster, is not written over. */

@@ -84,6 +84,7 @@ static const struct option_row options[] = {
      FIELD(secrets)},
     {"debug", 'd', OPTION_FLAG, NULL, NULL, "run one trial at a time and show what it prints",
      FIELD(debug)},
+    OPTION_ACCEPT_NEW_HOST_KEYS,
     OPTION_CREATOR,
     {"identity", 0, OPTION_TEXT, "FILE", NULL,
      "with -c: the private key, where this machine did not make the cluster", FIELD(identity)},

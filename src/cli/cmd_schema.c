@@ -8,7 +8,7 @@ static int run(struct cli *cli, struct err *err)
 {
     const char *what = cli->args.count ? cli->args.items[0] : "cluster";
     if (strcmp(what, "cluster") == 0)
-        output_json(&cli->out, schema_to_json(&cluster_schema));
+        output_json(&cli->out, cluster_schema_json());
     else if (strcmp(what, "experiment") == 0)
         output_json(&cli->out, experiment_schema_json());
     else

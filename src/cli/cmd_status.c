@@ -88,7 +88,7 @@ static int one(struct session *s, const char *word, struct err *err)
         return -1;
     struct cluster_hosts hosts = {0};
     int rc = cluster_observe(&s->cluster, t.creator, t.name, &hosts, err);
-    const char *region = aws_region(s->cluster.aws);
+    const char *region = cluster_region(&s->cluster);
     double usd = rc == 0 ? cluster_hosts_price(&s->cluster, &hosts) : -1;
     json_auto_t *entries = rc == 0 ? ask_queue(s->cli, &t, &hosts) : NULL;
     if (rc == 0 && s->cli->json) {
@@ -118,7 +118,7 @@ static int my_creators(struct session *s, struct strv *out, struct err *err)
     if (cluster_records_list(&s->cluster, &records, err) == -1)
         return -1;
     for (size_t i = 0; i < records.count; i++)
-        if (!strv_has(out, records.items[i].creator))
+        if (!cluster_record_is_ssh(&records.items[i]) && !strv_has(out, records.items[i].creator))
             strv_add(out, records.items[i].creator);
     cluster_records_done(&records);
     return 0;
@@ -129,40 +129,89 @@ static bool is_mine(const struct strv *creators, const struct cluster_summary *c
     return !creators->count || (c->creator && strv_has(creators, c->creator));
 }
 
-static int all(struct session *s, struct err *err)
+/* What `flambe status` alone has shown so far. */
+struct shown {
+    json_t *clusters;
+    size_t count;
+};
+
+static void show_one(struct session *s, struct shown *shown, const char *name, const char *creator,
+                     const struct cluster_hosts *hosts)
+{
+    const char *region = cluster_region(&s->cluster);
+    if (s->cli->json)
+        json_array_append_new(shown->clusters, cluster_json(name, creator, region, hosts));
+    else
+        show_hosts(s->cli, name, creator, region, hosts, -1);
+    shown->count++;
+}
+
+/* The clusters of machines that exist already, from this machine's records; *only where it has no
+ * others, so that nobody needs an account at AWS for them. */
+static int show_machines(struct session *s, struct shown *shown, bool *only, struct err *err)
+{
+    const struct cli_options *opt = &s->cli->opt;
+    struct cluster_records records = {0};
+    size_t others = 0;
+    if (cluster_records_list(&s->cluster, &records, err) == -1)
+        return -1;
+    int rc = 0;
+    for (size_t i = 0; rc == 0 && i < records.count; i++) {
+        const struct cluster_record *r = &records.items[i];
+        struct cluster_hosts hosts = {0};
+        others += !cluster_record_is_ssh(r);
+        if (!cluster_record_is_ssh(r) || (opt->creator && strcmp(opt->creator, r->creator) != 0) ||
+            (opt->region && strcmp(opt->region, CLUSTER_REGION_SSH) != 0))
+            continue;
+        rc = cluster_observe(&s->cluster, r->creator, r->name, &hosts, err);
+        if (rc == 0)
+            show_one(s, shown, r->name, r->creator, &hosts);
+        cluster_hosts_done(&hosts);
+    }
+    cluster_records_done(&records);
+    *only = opt->region ? strcmp(opt->region, CLUSTER_REGION_SSH) == 0
+                        : shown->count && !others && !opt->all && !opt->profile;
+    return rc;
+}
+
+static int show_region(struct session *s, struct shown *shown, bool *mine, struct err *err)
 {
     struct cli *cli = s->cli;
     AUTO_STRV struct strv creators = {0};
     if (!cli->opt.all && my_creators(s, &creators, err) == -1)
         return -1;
+    *mine = creators.count > 0;
     if (session_connect(s, NULL, err) == -1)
         return -1;
     struct cluster_list list = {0};
     if (cluster_observe_all(&s->cluster, creators.count == 1 ? creators.items[0] : NULL, &list,
                             err) == -1)
         return -1;
-    const char *region = aws_region(s->cluster.aws);
-    json_t *clusters = json_array();
-    size_t shown = 0;
     for (size_t i = 0; i < list.count; i++) {
         const struct cluster_summary *c = &list.items[i];
-        if (!is_mine(&creators, c))
-            continue;
-        const char *creator = c->creator ? c->creator : "nobody";
-        if (cli->json)
-            json_array_append_new(clusters, cluster_json(c->name, creator, region, &c->hosts));
-        else
-            show_hosts(cli, c->name, creator, region, &c->hosts, -1);
-        shown++;
+        if (is_mine(&creators, c))
+            show_one(s, shown, c->name, c->creator ? c->creator : "nobody", &c->hosts);
     }
-    if (cli->json)
-        output_json(&cli->out, json_pack("{s:s, s:O}", "region", region, "clusters", clusters));
-    else if (!shown)
-        output_printf(&cli->out, "no clusters%s in %s\n", creators.count ? " of yours" : "",
-                      region);
-    json_decref(clusters);
     cluster_list_done(&list);
     return 0;
+}
+
+static int all(struct session *s, struct err *err)
+{
+    struct cli *cli = s->cli;
+    struct shown shown = {.clusters = json_array()};
+    bool only = false, mine = false;
+    int rc = show_machines(s, &shown, &only, err);
+    if (rc == 0 && !only)
+        rc = show_region(s, &shown, &mine, err);
+    const char *region = cluster_region(&s->cluster);
+    if (rc == 0 && cli->json)
+        output_json(&cli->out,
+                    json_pack("{s:s, s:O}", "region", region, "clusters", shown.clusters));
+    else if (rc == 0 && !shown.count)
+        output_printf(&cli->out, "no clusters%s in %s\n", mine ? " of yours" : "", region);
+    json_decref(shown.clusters);
+    return rc;
 }
 
 static bool is_file_name(const char *word)
@@ -254,6 +303,8 @@ const struct command cmd_status = {
         "wait, run and have ended, the best of each, and what to type next. A word that is both a "
         "directory with results and a cluster's name means the directory; with --creator, the "
         "cluster."
+        "\n\nMachines that existed before, those of an !SSHCluster, are listed as this machine "
+        "knows them: whether they are up is not asked."
         "\n\nCLUSTER:EXPERIMENT is an experiment on a cluster; 'CLUSTER:' is the one that runs "
         "there, or was the last to.",
     .examples = examples,

@@ -6,6 +6,7 @@
 #include "cli/hosttable.h"
 #include "cli/plan_view.h"
 #include "cli/text.h"
+#include "cli/trust.h"
 #include "os/companion.h"
 #include <stdlib.h>
 #include <string.h>
@@ -91,6 +92,13 @@ static void say_ready(struct up *u, const struct cluster_hosts *hosts)
     clock_span(clock_mono(clock_system()) - u->began, took);
     output_printf(&u->cli->out, "'%s' is ready: %zu %s in %s%s%s\n", name, hosts->count,
                   hosts->count == 1 ? "host" : "hosts", took, *price ? ", " : "", price);
+    if (u->planned.spec.kind == CLUSTER_SSH) {
+        output_printf(&u->cli->out,
+                      "next: flambe ssh %s%*s   log in to the orchestrator\n"
+                      "      flambe exec %s -- COMMAND   run a command on every host\n",
+                      name, (int)strlen(" -- COMMAND") + 1, "", name);
+        return;
+    }
     output_printf(&u->cli->out,
                   "next: flambe ssh %s%*s   log in to the orchestrator\n"
                   "      flambe exec %s -- COMMAND   run a command on every host\n"
@@ -106,7 +114,7 @@ static void say_json(struct up *u, const struct cluster_hosts *hosts, const stru
     usec_t took = clock_mono(clock_system()) - u->began;
     json_t *value = json_pack(
         "{s:s, s:s, s:s, s:b, s:f, s:o}", "cluster", u->planned.spec.name, "creator",
-        u->planned.spec.creator, "region", aws_region(u->planned.session.cluster.aws), "ready",
+        u->planned.spec.creator, "region", cluster_region(&u->planned.session.cluster), "ready",
         why == NULL, "took_s", (double)took / (double)USEC_PER_SEC, "hosts", hosts_json(hosts));
     if (usd >= 0)
         json_object_set_new(value, "usd_per_hour", json_rounded(usd));
@@ -123,10 +131,34 @@ static const struct cluster_host *first_failed(const struct cluster_hosts *hosts
     return NULL;
 }
 
+/* The same of machines that exist already, and cost nothing of ours. */
+static void explain_machines(struct up *u, const struct cluster_hosts *hosts, struct err *why)
+{
+    struct cluster *c = &u->planned.session.cluster;
+    const struct cluster_spec *spec = &u->planned.spec;
+    const struct cluster_host *foreign = why->code == ERR_HOST_KEY ? first_failed(hosts) : NULL;
+    if (why->code == ERR_CANCELLED)
+        err_set(why, ERR_CANCELLED, "stopped");
+    if (foreign) {
+        AUTO_FREE char *path = cluster_known_hosts_path(c, spec->creator, spec->name);
+        AUTO_BUF struct buf quoted = {0};
+        text_shell_quote(path, &quoted);
+        cli_hint(u->cli,
+                 "ssh-keygen -R %s -f %s   to forget its old key, if you know why it changed",
+                 foreign->instance_id, buf_text(&quoted));
+    } else {
+        cli_hint(u->cli, "flambe %s   to complete it", u->path);
+    }
+}
+
 /* What is left behind a failure or a Ctrl-C, and what to type. */
 static void explain(struct up *u, const struct cluster_hosts *hosts, struct err *why)
 {
     size_t left = count_alive(hosts);
+    if (u->planned.spec.kind == CLUSTER_SSH) {
+        explain_machines(u, hosts, why);
+        return;
+    }
     if (why->code == ERR_CANCELLED && left)
         err_set(why, ERR_CANCELLED, "stopped: %zu %s of '%s' %s there and cost%s money until down",
                 left, left == 1 ? "machine" : "machines", u->planned.spec.name,
@@ -188,6 +220,9 @@ static int up(struct up *made, struct err *err)
         /* What an earlier run left is launched again only with a yes: given here, or later, when
          * cluster_up() does it. */
         rc = planned_look(&u.planned, cli->opt.yes, err);
+    if (rc == 0 && u.planned.spec.kind == CLUSTER_SSH)
+        rc = cluster_meet(&u.planned.session.cluster, &u.planned.spec, &u.planned.hosts, trust_ask,
+                          &u.planned.session, err);
     if (rc == 0)
         rc = decide(&u, &go, err);
     struct err none = {0};
@@ -220,6 +255,8 @@ int up_for_experiment(struct cli *cli, const char *path, struct cluster_equipped
     return rc;
 }
 
+static const struct option_row options[] = {OPTION_ACCEPT_NEW_HOST_KEYS};
+
 static const char *const examples[] = {"flambe aws-cluster.yaml", "flambe -y aws-cluster.yaml",
                                        NULL};
 
@@ -233,8 +270,16 @@ const struct command cmd_up = {
         "\n"
         "Machines that run are kept, never replaced: where one differs from the file, the "
         "difference is shown. Without a terminal nothing is made unless -y is given. Ctrl-C "
-        "leaves a cluster that the next run completes.",
+        "leaves a cluster that the next run completes.\n"
+        "\n"
+        "Of machines that exist already, an !SSHCluster, none is made: they are set up and "
+        "equipped. "
+        "Host keys that your known_hosts does not have are shown, and asked about once; -y does "
+        "not "
+        "answer that.",
     .examples = examples,
+    .options = options,
+    .option_count = COUNT_OF(options),
     .min = 1,
     .max = 1,
     .complete = "file",

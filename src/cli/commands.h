@@ -46,6 +46,14 @@ extern const struct command cmd_up, cmd_run, cmd_plan, cmd_status, cmd_results, 
             offsetof(struct cli_options, identity)                          \
     }
 
+#define OPTION_ACCEPT_NEW_HOST_KEYS                                                              \
+    {                                                                                            \
+        "accept-new-host-keys", 0, OPTION_FLAG, NULL, NULL,                                      \
+            "of an !SSHCluster: trust the keys of machines that are not known yet, unseen; one " \
+            "that changed is refused all the same",                                              \
+            offsetof(struct cli_options, accept_new_host_keys)                                   \
+    }
+
 /* What `DIR` may be too, in the help of verbs with .elsewhere. */
 #define HELP_ELSEWHERE                                                                            \
     "\n\nCLUSTER:EXPERIMENT is one on a cluster, which is asked over SSH; CLUSTER alone, a name " \

@@ -53,19 +53,17 @@ static int wait_readable(struct loop *loop, struct err *err)
     return rc;
 }
 
-int cli_confirm(struct cli *cli, struct loop *loop, const char *question, bool *declined,
-                struct err *err)
+static bool is_word(struct str s, const char *word)
 {
-    if (cli->opt.yes) {
-        *declined = false;
-        return 0;
-    }
-    if (!cli->screen.tty || isatty(STDIN_FILENO) != 1) {
-        cli_hint(cli, "the same command with -y, which answers yes");
-        return err_set(err, ERR_USAGE, "there is no terminal to ask on: '%s'", question);
-    }
+    return s.n == strlen(word) && strncasecmp(s.p, word, s.n) == 0;
+}
+
+/* *yes only for "yes", or where `letter` for "y". */
+static int ask(struct cli *cli, struct loop *loop, const char *question, bool letter, bool *yes,
+               struct err *err)
+{
     struct buf text = {0};
-    buf_addf(&text, "%s [y/N] ", question);
+    buf_addf(&text, "%s %s ", question, letter ? "[y/N]" : "[yes/no]");
     console_lines(&cli->screen, buf_view(&text));
     buf_done(&text);
     char answer[ANSWER_MAX] = {0};
@@ -77,7 +75,30 @@ int cli_confirm(struct cli *cli, struct loop *loop, const char *question, bool *
     if (n <= 0)
         console_lines(&cli->screen, STR("\n")); /* Ctrl-D leaves the cursor behind the question */
     struct str word = str_trim((struct str){answer, n > 0 ? (size_t)n : 0});
-    *declined = !((word.n == 1 && strncasecmp(word.p, "y", 1) == 0) ||
-                  (word.n == 3 && strncasecmp(word.p, "yes", 3) == 0));
+    *yes = is_word(word, "yes") || (letter && is_word(word, "y"));
+    return 0;
+}
+
+int cli_confirm(struct cli *cli, struct loop *loop, const char *question, bool *declined,
+                struct err *err)
+{
+    bool yes = cli->opt.yes;
+    if (!yes && (!cli->screen.tty || isatty(STDIN_FILENO) != 1)) {
+        cli_hint(cli, "the same command with -y, which answers yes");
+        return err_set(err, ERR_USAGE, "there is no terminal to ask on: '%s'", question);
+    }
+    if (!yes && ask(cli, loop, question, true, &yes, err) == -1)
+        return -1;
+    *declined = !yes;
+    return 0;
+}
+
+int cli_confirm_in_full(struct cli *cli, struct loop *loop, const char *question, bool *declined,
+                        struct err *err)
+{
+    bool yes = false;
+    if (ask(cli, loop, question, false, &yes, err) == -1)
+        return -1;
+    *declined = !yes;
     return 0;
 }

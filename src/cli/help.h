@@ -13,6 +13,7 @@ void manual_commands(struct buf *out);
 void manual_options(struct buf *out);
 /* The table of keys of doc/aws-cluster.yaml.5.scd. */
 void manual_keys(struct buf *out); /* of a cluster's file */
+void manual_ssh_keys(struct buf *out);
 /* Of an experiment's file, and of its parts. */
 void manual_experiment_keys(struct buf *out);
 void manual_script_keys(struct buf *out);

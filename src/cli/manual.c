@@ -82,6 +82,11 @@ void manual_keys(struct buf *out)
     schema_to_scdoc(&cluster_schema, out);
 }
 
+void manual_ssh_keys(struct buf *out)
+{
+    schema_to_scdoc(&ssh_cluster_schema, out);
+}
+
 void manual_experiment_keys(struct buf *out)
 {
     schema_to_scdoc(&experiment_schema, out);

@@ -26,9 +26,11 @@ static int look(struct planned *p, bool resume, struct err *err)
         console_line(&p->session.cli->screen,
                      "an earlier run was cut off while it launched: its %zu %s found again",
                      resumed, resumed == 1 ? "machine is" : "machines are");
-    if (cluster_observe(c, p->spec.creator, p->spec.name, &p->hosts, err) == -1)
+    if (p->spec.kind == CLUSTER_SSH)
+        cluster_hosts_of_spec(&p->spec, &p->hosts);
+    else if (cluster_observe(c, p->spec.creator, p->spec.name, &p->hosts, err) == -1)
         return -1;
-    if (plan_make(&p->spec, &p->hosts, aws_region(c->aws), &p->plan, err) == -1)
+    if (plan_make(&p->spec, &p->hosts, cluster_region(c), &p->plan, err) == -1)
         return -1;
     p->has_plan = true;
     if (!plan_is_empty(&p->plan))
@@ -50,6 +52,8 @@ int planned_load(struct planned *p, struct cli *cli, const char *path, bool with
 int planned_look(struct planned *p, bool resume, struct err *err)
 {
     struct session *s = &p->session;
+    if (p->spec.kind == CLUSTER_SSH)
+        return look(p, resume, err);
     if (session_connect(s, p->spec.region_name, err) == -1)
         return -1;
     struct live *live = live_new(s->loop, &s->cli->screen, p->spec.name);

@@ -16,6 +16,12 @@ int reach_open(struct reach *r, struct cli *cli, const char *word, const char *o
     if (cluster_observe(c, r->target.creator, r->target.name, &r->hosts, err) == -1)
         return -1;
     if (!r->hosts.count) {
+        if (!c->aws) {
+            cli_hint(cli, "flambe %s", word);
+            return err_set(err, ERR_NOT_FOUND,
+                           "this machine has not set up '%s' yet, and so does not know it",
+                           r->target.name);
+        }
         cli_hint(cli, "flambe FILE, which makes it");
         return err_set(err, ERR_NOT_FOUND, "'%s' is not up: no machine of it is in %s",
                        r->target.name, aws_region(c->aws));

@@ -81,7 +81,7 @@ static int open_file(struct session *s, const char *path, struct target *out, st
         .ssh_port = spec->ssh_port,
         .spec = spec,
     };
-    if (session_connect(s, t.region, err) == -1) {
+    if (spec->kind == CLUSTER_AWS && session_connect(s, t.region, err) == -1) {
         target_done(&t);
         return -1;
     }
@@ -197,7 +197,8 @@ static int open_name(struct session *s, const char *name, struct target *out, st
     int rc = find_record(s, &records, name, &r, err);
     if (rc == 0 && !r) {
         rc = find_in_region(s, name, out, err);
-    } else if (rc == 0 && !s->cluster.aws && session_connect(s, r->region, err) == -1) {
+    } else if (rc == 0 && !cluster_record_is_ssh(r) && !s->cluster.aws &&
+               session_connect(s, r->region, err) == -1) {
         rc = -1;
     } else if (rc == 0) {
         *out = (struct target){

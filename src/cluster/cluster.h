@@ -74,7 +74,7 @@ struct cluster_equipped {
 /* Zeroed, then filled by its owner up to `watch`. */
 struct cluster {
     struct loop *loop;
-    struct aws *aws;
+    struct aws *aws;        /* NULL for machines that exist already: no AWS is asked about those */
     const char *state_root; /* fs_state_dir() */
     const char *cache_root; /* fs_cache_dir(), for prices; may be NULL */
     struct cluster_watch watch;
@@ -89,11 +89,19 @@ struct cluster {
 #define BOOT_TIMEOUT (10 * USEC_PER_MIN)
 #define SETUP_MINUTES 60 /* all setup_cmds of a host together */
 
+/* Where a cluster's machines are, as records, plans and JSON have it: the AWS region, or "ssh". */
+#define CLUSTER_REGION_SSH "ssh"
+const char *cluster_region(const struct cluster *c);
+
 /* ---- observe ------------------------------------------------------------------------------ */
 
-/* One DescribeInstances by creator, Purpose and Cluster-Name; terminated ones are left out. */
+/* One DescribeInstances by creator, Purpose and Cluster-Name; terminated ones are left out. Without
+ * AWS: the machines of this laptop's record. */
 int cluster_observe(struct cluster *c, const char *creator, const char *name,
                     struct cluster_hosts *out, struct err *err) MUST_CHECK;
+
+/* The machines that the file of CLUSTER_SSH names. */
+void cluster_hosts_of_spec(const struct cluster_spec *spec, struct cluster_hosts *out);
 
 /* All clusters of this creator (NULL: of everyone) in the region, in one call. */
 struct cluster_summary {
@@ -168,6 +176,21 @@ void cluster_launch_free(struct cluster_launch *l);
 int cluster_resume(struct cluster *c, const char *creator, const char *name, size_t *resumed,
                    struct err *err) MUST_CHECK;
 
+/* A machine whose host key nobody vouches for yet, and the key that it shows. */
+struct cluster_stranger {
+    const struct cluster_host *host;
+    const char *line; /* "ssh-ed25519 AAAA…" */
+};
+/* 0 where all of them are to be trusted. */
+typedef int cluster_ask_fn(void *ctx, const struct cluster_stranger *list, size_t count,
+                           struct err *err);
+/* Pins the host keys of machines that exist already and have none pinned: by the user's own
+ * known_hosts files, else by what `ask` says. All of them have to answer. ERR_HOST_KEY where a
+ * machine shows another key than those files have. cluster_up() of CLUSTER_SSH comes after it. */
+int cluster_meet(struct cluster *c, const struct cluster_spec *spec,
+                 const struct cluster_hosts *hosts, cluster_ask_fn *ask, void *ctx,
+                 struct err *err) MUST_CHECK;
+
 /* Carries the plan out and makes every host ready: journalled, resumable at any point by running
  * again. `launch` may be NULL where the plan creates nothing. Fewer hosts than asked is
  * ERR_PARTIAL (or the cause's code) with what was kept; hosts (initialised here, filled on failure
@@ -220,7 +243,9 @@ char *cluster_known_hosts_path(struct cluster *c, const char *creator, const cha
 struct cluster_record {
     char *name, *creator, *region, *username, *key_path, *file_path;
     int ssh_port;
+    struct cluster_machines machines; /* of CLUSTER_SSH: region is CLUSTER_REGION_SSH */
 };
+bool cluster_record_is_ssh(const struct cluster_record *r);
 int cluster_record_load(struct cluster *c, const char *creator, const char *name,
                         struct cluster_record *out, struct err *err) MUST_CHECK;
 void cluster_record_done(struct cluster_record *r);

@@ -55,6 +55,14 @@ char *filter_escape(const char *s);
 struct aws_call *observe_start(struct cluster *c, const char *creator, const char *name,
                                bool with_terminated);
 
+/* ---- machines.c --------------------------------------------------------------------------- */
+
+void hosts_from_machines(const char *cluster, const struct cluster_machines *machines,
+                         struct cluster_hosts *out);
+/* cluster_observe() without AWS. */
+int observe_machines(struct cluster *c, const char *creator, const char *name,
+                     struct cluster_hosts *out, struct err *err) MUST_CHECK;
+
 /* ---- state.c: STATE_ROOT/clusters/REGION/CREATOR/NAME/ ------------------------------------- */
 
 char *state_path(struct cluster *c, const char *creator, const char *name, const char *file);
@@ -181,7 +189,8 @@ int userdata_write(const struct userdata *u, struct buf *out, struct err *err) M
 /* Light: what a ready host says of itself. */
 #define COMMAND_CHECK "cat /var/lib/flambe/ready /var/lib/flambe/cluster-key.pub 2>/dev/null; true"
 
-void script_contact(const char *instance_id, bool orchestrator, struct buf *out);
+/* Without `new_host_key` the host keeps its own key, and shows none. */
+void script_contact(const char *instance_id, bool orchestrator, bool new_host_key, struct buf *out);
 void script_activate(const char *instance_id, struct buf *out);
 /* `nonce` marks our own lines among the commands' output. */
 void script_setup(const struct strv *commands, const char *nonce, struct buf *out);

@@ -302,11 +302,16 @@ static void start_contact(struct contact *k)
     struct cluster_host *h = contact_host(k);
     if (!pinfile_count(k->cs->pins, h->instance_id)) {
         struct err why = {0};
-        err_set(
-            &why, ERR_HOST_KEY,
-            "no host key is known for %s (%s), so it is not trusted: run where the cluster was "
-            "made, or terminate it: 'aws ec2 terminate-instances --region %s --instance-ids %s'",
-            h->name, h->instance_id, aws_region(k->cs->c->aws), h->instance_id);
+        if (k->cs->spec->kind == CLUSTER_SSH)
+            err_set(&why, ERR_HOST_KEY, "no host key is known for %s (%s), so it is not trusted",
+                    h->name, h->public_ip);
+        else
+            err_set(
+                &why, ERR_HOST_KEY,
+                "no host key is known for %s (%s), so it is not trusted: run where the cluster was "
+                "made, or terminate it: 'aws ec2 terminate-instances --region %s --instance-ids "
+                "%s'",
+                h->name, h->instance_id, aws_region(k->cs->c->aws), h->instance_id);
         contact_fail(k, &why);
         return;
     }

@@ -12,6 +12,12 @@
 
 /* ---- connected ----------------------------------------------------------------------------- */
 
+/* A machine that existed before has told its key to others, too. */
+static bool keeps_key(const struct contact *k)
+{
+    return k->cs->spec->kind == CLUSTER_SSH;
+}
+
 static void start_check(struct contact *k)
 {
     k->stage = STAGE_CHECK;
@@ -24,7 +30,7 @@ static void start_contact(struct contact *k)
     k->stage = STAGE_CONTACT;
     contact_phase(k, HOST_FIRST_CONTACT, NULL);
     AUTO_BUF struct buf script = {0};
-    script_contact(h->instance_id, h->role == ROLE_ORCHESTRATOR, &script);
+    script_contact(h->instance_id, h->role == ROLE_ORCHESTRATOR, !keeps_key(k), &script);
     contact_exec(k, COMMAND_CONTACT, buf_view(&script), CONTACT_TIMEOUT, NULL);
 }
 
@@ -122,12 +128,17 @@ static void contact_ended(struct contact *k, const struct ssh_exec_result *r)
 {
     struct contact_answer a;
     contact_answer_read(buf_view(&k->out), &a);
-    if (r->status != 0 || !a.ok || !a.host_key) {
+    if (r->status != 0 || !a.ok || (!a.host_key && !keeps_key(k))) {
         contact_answer_done(&a);
         fail_answer(k, "first contact", r);
         return;
     }
     learn_cluster_key(k, a.cluster_key);
+    if (keeps_key(k)) {
+        contact_answer_done(&a);
+        set_up_or_hold(k);
+        return;
+    }
     free(k->new_key);
     k->new_key = TAKE(a.host_key);
     contact_answer_done(&a);

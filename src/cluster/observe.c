@@ -75,6 +75,8 @@ int cluster_observe(struct cluster *c, const char *creator, const char *name,
                     struct cluster_hosts *out, struct err *err)
 {
     state_stamp(c, creator, name, c->seen);
+    if (!c->aws)
+        return observe_machines(c, creator, name, out, err);
     CLEANUP(ec2_instances_done) struct ec2_instances found = {0};
     if (describe(c, creator, name, &found, err) == -1)
         return -1;

@@ -32,6 +32,8 @@ static void differ(struct plan *p, const char *key, const char *wanted,
 static void compare(struct plan *p, const struct cluster_spec *spec, const struct cluster_host *h)
 {
     bool first = h->role == ROLE_ORCHESTRATOR;
+    if (spec->kind == CLUSTER_SSH)
+        return;
     differ(p, first ? "orchestrator_type" : "factories_type",
            first ? spec->orchestrator_type : spec->factories_type, h, h->type);
     const char *ami = first ? spec->orchestrator_ami : spec->factory_ami;

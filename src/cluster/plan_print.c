@@ -24,6 +24,22 @@ static bool continues(const struct plan_step *a, const struct plan_step *b)
            b->index == a->index + 1 && a->type && b->type && strcmp(a->type, b->type) == 0;
 }
 
+/* Of machines that exist already. */
+static void add_machines(const struct plan *p, struct buf *out)
+{
+    buf_addf(out, "cluster '%s' of '%s': %zu %s already; nothing is launched\n", p->cluster,
+             p->creator, p->count, p->count == 1 ? "machine that exists" : "machines that exist");
+    for (size_t i = 0; i < p->count; i++) {
+        const struct plan_step *s = &p->steps[i];
+        const struct cluster_host *h = hosts_find(&p->actual, s->instance_id);
+        AUTO_FREE char *name = host_name(p->cluster, s->role, s->index);
+        buf_addf(out, "  use     %s  %s", name, h ? h->public_ip : "?");
+        if (h && strcmp(h->public_ip, h->private_ip) != 0)
+            buf_addf(out, " (%s to the others)", h->private_ip);
+        buf_addc(out, '\n');
+    }
+}
+
 static void add_steps(const struct plan *p, struct buf *out)
 {
     for (size_t i = 0, end; i < p->count; i = end) {
@@ -47,6 +63,10 @@ static void add_steps(const struct plan *p, struct buf *out)
 
 void plan_text(const struct plan *p, struct buf *out)
 {
+    if (strcmp(p->region, CLUSTER_REGION_SSH) == 0) {
+        add_machines(p, out);
+        return;
+    }
     buf_addf(out, "cluster '%s' of '%s' in %s: %zu alive, %zu missing", p->cluster, p->creator,
              p->region, p->alive, p->missing);
     if (p->extra)

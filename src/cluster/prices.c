@@ -145,6 +145,8 @@ static bool is_aws(struct cluster *c)
 
 void cluster_price(struct cluster *c, struct plan *plan)
 {
+    if (!c->aws) /* nobody bills for them */
+        return;
     struct prices p = {.c = c};
     list_types(&p, plan);
     p.path = c->cache_root ? fs_join(c->cache_root, "prices.json") : NULL;

@@ -17,6 +17,7 @@ void cluster_record_done(struct cluster_record *r)
     free(r->username);
     free(r->key_path);
     free(r->file_path);
+    cluster_machines_done(&r->machines);
     *r = (struct cluster_record){0};
 }
 
@@ -26,16 +27,45 @@ static char *absolute(const char *path)
     return real ? real : mem_dup(path ? path : "");
 }
 
+bool cluster_record_is_ssh(const struct cluster_record *r)
+{
+    return strcmp(r->region, CLUSTER_REGION_SSH) == 0;
+}
+
+/* [["ADDRESS", "INSIDE"], …], the orchestrator first. */
+static json_t *machines_json(const struct cluster_machines *m)
+{
+    json_t *list = json_array();
+    for (size_t i = 0; i < m->count; i++)
+        json_array_append_new(list, json_pack("[s, s]", m->items[i].address, m->items[i].inside));
+    return list;
+}
+
+static void read_machines(const json_t *list, struct cluster_machines *out)
+{
+    size_t i;
+    const json_t *pair;
+    json_array_foreach(list, i, pair)
+    {
+        const char *address = json_string_value(json_array_get(pair, 0));
+        const char *inside = json_string_value(json_array_get(pair, 1));
+        if (address && inside)
+            cluster_machines_add(out, address, inside);
+    }
+}
+
 int record_save(struct cluster *c, const struct cluster_spec *spec, struct err *err)
 {
     AUTO_FREE char *key = absolute(spec->key);
     AUTO_FREE char *file = absolute(spec->path);
     json_auto_t *record =
         json_pack("{s:s, s:s, s:s, s:s, s:s, s:s, s:i}", "name", spec->name, "creator",
-                  spec->creator, "region", aws_region(c->aws), "username", spec->username, "key",
+                  spec->creator, "region", cluster_region(c), "username", spec->username, "key",
                   key, "file", file, "ssh_port", spec->ssh_port);
     if (!record)
         return err_set(err, ERR_INTERNAL, "the cluster's record cannot be written");
+    if (spec->kind == CLUSTER_SSH)
+        json_object_set_new(record, "machines", machines_json(&spec->machines));
     AUTO_BUF struct buf text = {0};
     json_write(record, true, &text);
     AUTO_FREE char *path = state_path(c, spec->creator, spec->name, "cluster.json");
@@ -65,6 +95,7 @@ static int load(const char *path, struct cluster_record *out, struct err *err)
         .file_path = mem_dup(file),
         .ssh_port = (int)port,
     };
+    read_machines(json_object_get(json, "machines"), &out->machines);
     return 0;
 }
 
@@ -78,7 +109,7 @@ int cluster_record_load(struct cluster *c, const char *creator, const char *name
     if (why.code == ERR_NOT_FOUND)
         return err_set(err, ERR_NOT_FOUND,
                        "this machine has no record of the cluster '%s' of '%s' in %s", name,
-                       creator, aws_region(c->aws));
+                       creator, cluster_region(c));
     return err_copy(err, &why);
 }
 

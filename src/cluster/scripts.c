@@ -65,7 +65,22 @@ void script_prologue(const char *instance_id, struct buf *out)
     buf_adds(out, prologue_user);
 }
 
-void script_contact(const char *instance_id, bool orchestrator, struct buf *out)
+/* The new host key is made and shown; sshd does not serve it yet. */
+static const char new_host_key_part[] =
+    "if [ -e $d/rotated ]; then\n"
+    "  shown=$k.pub\n"
+    "else\n"
+    /* ssh-keygen writes next.pub last: while it is missing or empty, both are made anew */
+    "  if [ ! -s $d/next.pub ]; then\n"
+    "    [ ! -e $d/next ] || rm -f $d/next $d/next.pub\n"
+    "    make_key $d/next flambe || fail 'ssh-keygen failed'\n"
+    "  fi\n"
+    "  shown=$d/next.pub\n"
+    "fi\n"
+    "read -r p < $shown || fail \"cannot read $shown\"\n"
+    "echo \"flambe: host-key $p\"\n";
+
+void script_contact(const char *instance_id, bool orchestrator, bool new_host_key, struct buf *out)
 {
     add_prologue(instance_id, out);
     buf_adds(out,
@@ -75,19 +90,9 @@ void script_contact(const char *instance_id, bool orchestrator, struct buf *out)
              " rm -f $d/next $d/next.pub $d/rotated $d/ready $d/cluster-key.pub\n"
              "  echo \"$instance\" > $d/instance || fail \"cannot write in $d\"\n"
              "fi\n"
-             "make_key() { ssh-keygen -q -t ed25519 -N '' -C \"$2\" -f \"$1\" </dev/null; }\n"
-             "if [ -e $d/rotated ]; then\n"
-             "  shown=$k.pub\n"
-             "else\n"
-             /* ssh-keygen writes next.pub last: while it is missing or empty, both are made anew */
-             "  if [ ! -s $d/next.pub ]; then\n"
-             "    [ ! -e $d/next ] || rm -f $d/next $d/next.pub\n"
-             "    make_key $d/next flambe || fail 'ssh-keygen failed'\n"
-             "  fi\n"
-             "  shown=$d/next.pub\n"
-             "fi\n"
-             "read -r p < $shown || fail \"cannot read $shown\"\n"
-             "echo \"flambe: host-key $p\"\n");
+             "make_key() { ssh-keygen -q -t ed25519 -N '' -C \"$2\" -f \"$1\" </dev/null; }\n");
+    if (new_host_key)
+        buf_adds(out, new_host_key_part);
     if (orchestrator) {
         buf_adds(out, prologue_user);
         buf_adds(out, "s=$home/.ssh c=$home/.ssh/flambe_cluster\n"

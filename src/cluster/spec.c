@@ -4,9 +4,10 @@
 #include "base/mem.h"
 #include "cluster/spec_priv.h"
 #include "os/fs.h"
+#include <stdlib.h>
 #include <string.h>
 
-#define AT(field) offsetof(struct cluster_spec, field)
+#define AT SPEC_AT
 
 /* Their places in the table, for the rules below. */
 enum {
@@ -36,7 +37,7 @@ enum {
     KEY_COUNT,
 };
 
-static const char *const engines[] = {"slurm", "local", NULL};
+const char *const spec_engines[] = {"slurm", "local", NULL};
 static const char *const volume_types[] = {"gp3", "gp2", "io1", "io2", NULL};
 
 #define INSTANCE_TYPE_PATTERN "^[a-z][a-z0-9-]*\\.[a-z0-9-]+$"
@@ -46,16 +47,7 @@ static const char *const volume_types[] = {"gp3", "gp2", "io1", "io2", NULL};
 #define TIMEOUT_HOURS_MAX 168 /* CloudWatch evaluates an alarm over 7 days at most */
 
 static const struct schema_key keys[KEY_COUNT] = {
-    [KEY_NAME] = {.name = "name",
-                  .type = SCHEMA_STRING,
-                  .required = true,
-                  .min = 1,
-                  .max = 100,
-                  .pattern = "^[a-zA-Z0-9][a-zA-Z0-9_-]*$",
-                  .pattern_help = "letters, digits, '-' and '_', beginning with a letter or digit",
-                  .example = "my-cluster",
-                  .help = "The cluster's name; with creator it says which machines belong to it",
-                  .offset = AT(name)},
+    [KEY_NAME] = SPEC_ROW_NAME,
     [KEY_FACTORIES_NUM] = {.name = "factories_num",
                            .type = SCHEMA_INT,
                            .required = true,
@@ -109,8 +101,8 @@ static const struct schema_key keys[KEY_COUNT] = {
                      .required = true,
                      .min = 1,
                      .max = 256,
-                     .pattern = "^[^*?\\\\ ]([^*?\\\\]*[^*?\\\\ ])?$",
-                     .pattern_help = "any text without '*', '?', '\\' or a space at its ends",
+                     .pattern = SPEC_CREATOR_PATTERN,
+                     .pattern_help = SPEC_CREATOR_HELP,
                      .example = "user@company.com",
                      .help = "Who makes the cluster, such as an e-mail address; a tag on every "
                              "machine",
@@ -179,15 +171,7 @@ static const struct schema_key keys[KEY_COUNT] = {
                          .help = "The AWS region; without it, the one that your AWS configuration "
                                  "names, else us-east-1",
                          .offset = AT(region_name)},
-    [KEY_USERNAME] = {.name = "username",
-                      .type = SCHEMA_STRING,
-                      .fallback = "ubuntu",
-                      .min = 1,
-                      .max = 32,
-                      .pattern = "^[a-zA-Z_][a-zA-Z0-9_.-]*$",
-                      .pattern_help = "a Linux user's name",
-                      .help = "The user to log in as, the same on every machine",
-                      .offset = AT(username)},
+    [KEY_USERNAME] = SPEC_ROW_USERNAME,
     [KEY_ORCHESTRATOR_AMI] = {.name = "orchestrator_ami",
                               .type = SCHEMA_STRING,
                               .pattern = AMI_PATTERN,
@@ -209,35 +193,10 @@ static const struct schema_key keys[KEY_COUNT] = {
                        .help = "Whether the machines share no hardware with other accounts; costs "
                                "more, and not every type can",
                        .offset = AT(dedicated)},
-    [KEY_SETUP_CMDS] = {.name = "setup_cmds",
-                        .type = SCHEMA_STRING_LIST,
-                        .help = "Shell commands to run on every machine; they may run again, and "
-                                "nobody is there to answer questions",
-                        .offset = AT(setup_cmds)},
-    [KEY_SSH_PORT] = {.name = "ssh_port",
-                      .type = SCHEMA_INT,
-                      .fallback = "22",
-                      .min = 1,
-                      .max = 65535,
-                      .help = "The port on which the machines' SSH server listens",
-                      .offset = AT(ssh_port)},
-    [KEY_ENGINE] = {.name = "engine",
-                    .type = SCHEMA_STRING,
-                    .fallback = "slurm",
-                    .choices = engines,
-                    .help = "What runs an experiment's trials: Slurm on the factories (or on the "
-                            "orchestrator where it is alone), or local, processes of an "
-                            "orchestrator without factories",
-                    .offset = AT(engine)},
-    [KEY_SHARED] = {.name = "shared",
-                    .type = SCHEMA_STRING,
-                    .max = 255,
-                    .pattern = "^/[a-zA-Z0-9._/-]*[a-zA-Z0-9._-]$",
-                    .pattern_help = "an absolute path of letters, digits, '.', '_', '-' and '/'",
-                    .example = "/mnt/efs",
-                    .help = "A directory that all machines share already, such as one that "
-                            "setup_cmds mount; without it, the orchestrator shares one by NFS",
-                    .offset = AT(shared)},
+    [KEY_SETUP_CMDS] = SPEC_ROW_SETUP_CMDS,
+    [KEY_SSH_PORT] = SPEC_ROW_SSH_PORT,
+    [KEY_ENGINE] = SPEC_ROW_ENGINE,
+    [KEY_SHARED] = SPEC_ROW_SHARED,
 };
 
 const struct schema cluster_schema = {
@@ -436,6 +395,13 @@ static void check_tags(const struct rules *r)
                   mem_dup("remove some"));
 }
 
+void spec_check_home(const struct cluster_spec *spec, struct span at, struct diags *diags)
+{
+    if (spec->key && spec->key[0] == '~' && spec->key[1] != '/')
+        diags_add(diags, at, mem_dup("'~' stands for your own home directory only"),
+                  mem_dup("write the whole path, or one that begins with '~/'"));
+}
+
 static void check_rules(const struct cluster_spec *spec, const struct span *spans,
                         struct diags *diags)
 {
@@ -444,45 +410,87 @@ static void check_rules(const struct cluster_spec *spec, const struct span *span
     check_volume(&r);
     check_engine(&r);
     check_tags(&r);
-    if (spec->key && spec->key[0] == '~' && spec->key[1] != '/')
-        diags_add(diags, spans[KEY_KEY], mem_dup("'~' stands for your own home directory only"),
-                  mem_dup("write the whole path, or one that begins with '~/'"));
+    spec_check_home(spec, spans[KEY_KEY], diags);
+}
+
+static void read_aws(const struct yaml_node *root, struct diags *diags, struct cluster_spec *spec,
+                     struct span *key_at)
+{
+    struct span spans[KEY_COUNT];
+    schema_read(&cluster_schema, root, diags, spec, spans);
+    *key_at = spans[KEY_KEY];
+    if (root->kind != YAML_MAP)
+        return;
+    sharpen(root, diags);
+    check_rules(spec, spans, diags);
 }
 
 /* ---- the document -----------------------------------------------------------------------------
  */
 
-static void check_no_tag(const struct yaml_node *root, struct diags *diags)
+static const struct schema *const schemas[] = {
+    [CLUSTER_AWS] = &cluster_schema,
+    [CLUSTER_SSH] = &ssh_cluster_schema,
+};
+
+static enum cluster_kind check_no_tag(const struct yaml_node *root, struct diags *diags)
 {
     struct span at = {root->at.line, root->at.column, root->at.length};
+    bool ssh = root->kind == YAML_MAP && yaml_get(root, "orchestrator_ip");
+    enum cluster_kind kind = ssh ? CLUSTER_SSH : CLUSTER_AWS;
     diags_add(diags, at, mem_dup("the file does not say what it describes"),
-              mem_printf("write %s on a line of its own above the first key", cluster_schema.tag));
+              mem_printf("write %s on a line of its own above the first key", schemas[kind]->tag));
+    return kind;
+}
+
+static bool find_kind(const char *tag, enum cluster_kind *kind)
+{
+    for (size_t i = 0; i < COUNT_OF(schemas); i++)
+        if (strcmp(tag, schemas[i]->tag) == 0) {
+            *kind = (enum cluster_kind)i;
+            return true;
+        }
+    return false;
+}
+
+/* The kind whose tag was most likely meant. */
+static bool guess_kind(const char *tag, enum cluster_kind *kind)
+{
+    const char *const tags[] = {cluster_schema.tag, ssh_cluster_schema.tag};
+    for (size_t i = 0; i < COUNT_OF(schemas); i++)
+        if (strcasestr(tag, schemas[i]->tag + 1)) {
+            *kind = (enum cluster_kind)i;
+            return true;
+        }
+    const char *near = str_nearest(tag, tags, COUNT_OF(tags));
+    return near && find_kind(near, kind);
 }
 
 /* Whether the document is meant to be a cluster, well or badly spelt; says what is wrong with it.
  */
-static bool check_document_tag(const struct yaml_node *root, struct diags *diags)
+static bool check_document_tag(const struct yaml_node *root, enum cluster_kind *kind,
+                               struct diags *diags)
 {
-    const char *tag = root->tag, *wanted = cluster_schema.tag;
+    const char *tag = root->tag;
     if (!tag) {
-        check_no_tag(root, diags);
+        *kind = check_no_tag(root, diags);
         return true;
     }
-    if (strcmp(tag, wanted) == 0)
+    if (find_kind(tag, kind))
         return true;
     AUTO_FREE char *shown = diag_quote(str_of(tag));
-    bool near = str_nearest(tag, &wanted, 1) && strcmp(tag, "!SSHCluster") != 0;
-    if (near || strcasestr(tag, "AWSCluster")) {
+    if (guess_kind(tag, kind)) {
         diags_add(diags, root->at, mem_printf("unknown tag %s", shown),
-                  mem_printf("did you mean '%s'?", wanted));
+                  mem_printf("did you mean '%s'?", schemas[*kind]->tag));
         return true;
     }
     if (strcmp(tag, "!Experiment") == 0)
-        diags_add(diags, root->at, mem_dup("this is an experiment, not a cluster"),
-                  mem_printf("name a file that begins with %s", wanted));
+        diags_add(
+            diags, root->at, mem_dup("this is an experiment, not a cluster"),
+            mem_printf("name a file that begins with %s or %s", schemas[0]->tag, schemas[1]->tag));
     else
         diags_add(diags, root->at, mem_printf("%s is no cluster that flambe can make", shown),
-                  mem_printf("allowed: %s", wanted));
+                  mem_printf("allowed: %s, %s", schemas[0]->tag, schemas[1]->tag));
     return false;
 }
 
@@ -498,18 +506,17 @@ static void read_document(const struct yaml_file *file, spec_key_fn *check_key,
     if (file->document_count > 1)
         diags_add(diags, file->documents[1]->at, mem_dup("a second document in a cluster's file"),
                   mem_dup("remove the '---' above it, or put it into a file of its own"));
-    if (!check_document_tag(root, diags))
+    if (!check_document_tag(root, &spec->kind, diags))
         return;
     if (!root->tag && root->kind != YAML_MAP)
         return;
-    struct span spans[KEY_COUNT];
-    schema_read(&cluster_schema, root, diags, spec, spans);
-    if (root->kind != YAML_MAP)
-        return;
-    sharpen(root, diags);
-    check_rules(spec, spans, diags);
-    if (check_key && spec->key && spans[KEY_KEY].line && !diags_at(diags, spans[KEY_KEY]))
-        check_key(spec, spans[KEY_KEY], diags);
+    struct span key_at = {0};
+    if (spec->kind == CLUSTER_SSH)
+        spec_read_ssh(root, diags, spec, &key_at);
+    else
+        read_aws(root, diags, spec, &key_at);
+    if (check_key && spec->key && key_at.line && !diags_at(diags, key_at))
+        check_key(spec, key_at, diags);
 }
 
 static int parse(const char *path, struct str text, spec_key_fn *check_key,
@@ -561,8 +568,40 @@ bool cluster_has_slurm(const struct cluster_spec *s)
     return !s->engine || strcmp(s->engine, "slurm") == 0;
 }
 
+void cluster_machines_add(struct cluster_machines *m, const char *address, const char *inside)
+{
+    MEM_PUSH_ROOM(m->items, m->count, m->cap);
+    m->items[m->count++] = (struct cluster_machine){mem_dup(address), mem_dup(inside)};
+}
+
+void cluster_machines_done(struct cluster_machines *m)
+{
+    for (size_t i = 0; i < m->count; i++) {
+        free(m->items[i].address);
+        free(m->items[i].inside);
+    }
+    free(m->items);
+    *m = (struct cluster_machines){0};
+}
+
 void cluster_spec_done(struct cluster_spec *s)
 {
-    schema_free(&cluster_schema, s);
+    schema_free(schemas[s->kind], s);
+    cluster_machines_done(&s->machines);
     mem_freep(&s->path);
+}
+
+json_t *cluster_schema_json(void)
+{
+    json_t *kinds = json_array(), *dialect = NULL;
+    for (size_t i = 0; i < COUNT_OF(schemas); i++) {
+        json_t *one = schema_to_json(schemas[i]);
+        json_decref(dialect);
+        dialect = json_incref(json_object_get(one, "$schema"));
+        json_object_del(one, "$schema");
+        if (i == CLUSTER_SSH)
+            spec_ssh_refine(one);
+        json_array_append_new(kinds, one);
+    }
+    return json_pack("{s:o, s:s, s:o}", "$schema", dialect, "title", "a cluster", "anyOf", kinds);
 }

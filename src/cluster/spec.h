@@ -1,10 +1,26 @@
-/* What a cluster file (`!AWSCluster`) asks for. The keys are rows in spec.c. */
+/* What a cluster file asks for: machines on AWS (`!AWSCluster`, whose keys are rows in spec.c), or
+ * the use of machines that exist already (`!SSHCluster`, rows in spec_ssh.c). */
 #ifndef FLAMBE_CLUSTER_SPEC_H
 #define FLAMBE_CLUSTER_SPEC_H
 
 #include "config/schema.h"
 
+enum cluster_kind { CLUSTER_AWS, CLUSTER_SSH };
+
+/* A machine that exists already. */
+struct cluster_machine {
+    char *address; /* where this machine reaches it: numeric, or a name */
+    char *inside;  /* where the cluster's other machines do: numeric */
+};
+struct cluster_machines {
+    struct cluster_machine *items; /* the orchestrator first */
+    size_t count, cap;
+};
+void cluster_machines_add(struct cluster_machines *m, const char *address, const char *inside);
+void cluster_machines_done(struct cluster_machines *m);
+
 struct cluster_spec {
+    enum cluster_kind kind;
     char *path; /* of the file */
     /* The original's keys, by their names there. */
     char *name;
@@ -28,9 +44,15 @@ struct cluster_spec {
     int ssh_port;
     char *engine; /* "slurm" or "local" */
     char *shared; /* a directory that all hosts share already, or NULL */
+    /* Of CLUSTER_SSH alone, beside name, creator, key, username, setup_cmds and ours; then
+     * factories_num is the number of its factories, and what AWS takes is NULL or 0. */
+    struct cluster_machines machines;
+    const struct yaml_node *orchestrator_ip, *factories_ips; /* NULL once the file is read */
 };
 
-extern const struct schema cluster_schema;
+extern const struct schema cluster_schema, ssh_cluster_schema;
+/* The JSON Schema of a file that is either. */
+json_t *cluster_schema_json(void);
 
 /* EC2 takes 50 tags; the rest are for flambe's own: creator, Purpose, Cluster-Name, Role, Name. */
 #define CLUSTER_USER_TAGS_MAX 40

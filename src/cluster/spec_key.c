@@ -32,7 +32,10 @@ static void check_key(const struct cluster_spec *spec, struct span at, struct di
     if (fix)
         *fix = '\0';
     diags_add(diags, at, mem_dup(why.msg),
-              mem_dup(fix ? fix + 2 : "give the private half of the EC2 key pair 'key_name'"));
+              mem_dup(fix                         ? fix + 2
+                      : spec->kind == CLUSTER_SSH ? "give the private key that opens the machines"
+                                                  : "give the private half of the EC2 key pair "
+                                                    "'key_name'"));
 }
 
 int cluster_spec_load_with_key(const char *path, struct cluster_spec *out, struct diags *diags,

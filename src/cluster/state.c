@@ -1,6 +1,7 @@
 /* Where this laptop keeps what it knows of a cluster: one directory each, private to the user.
  *
  *   STATE_ROOT/clusters/REGION/CREATOR/NAME/
+ * (REGION is "ssh" for machines that exist already.)
  *     lock           one flambe at a time
  *     stamp          changes with every run that acts
  *     journal.jsonl  launches without an answer
@@ -30,9 +31,14 @@ char *state_component(const char *s)
     return buf_take(&out);
 }
 
+const char *cluster_region(const struct cluster *c)
+{
+    return c->aws ? aws_region(c->aws) : CLUSTER_REGION_SSH;
+}
+
 char *state_path(struct cluster *c, const char *creator, const char *name, const char *file)
 {
-    AUTO_FREE char *region = state_component(aws_region(c->aws));
+    AUTO_FREE char *region = state_component(cluster_region(c));
     AUTO_FREE char *who = state_component(creator);
     AUTO_FREE char *what = state_component(name);
     return mem_printf("%s/clusters/%s/%s/%s%s%s", c->state_root, region, who, what, file ? "/" : "",

@@ -114,7 +114,7 @@ int pinfile_learn(struct cluster *c, struct pins *pins, const struct cluster_hos
 static int learn_beside(struct cluster *c, const char *creator, const char *name, struct pins *pins,
                         const struct cluster_hosts *hosts, struct err *err)
 {
-    if (!count_unknown(pins, hosts))
+    if (!c->aws || !count_unknown(pins, hosts)) /* only EC2 has consoles to look at */
         return 0;
     struct lock *lock = NULL;
     struct err why = {0};
@@ -194,6 +194,11 @@ int cluster_targets(struct cluster *c, const char *creator, const char *name,
             continue;
         if (!pinfile_count(&pins, h->instance_id)) {
             cluster_targets_done(&t);
+            if (!c->aws)
+                return err_set(err, ERR_HOST_KEY,
+                               "no host key is known for %s (%s), so it is not trusted: 'flambe "
+                               "up' with the cluster's file asks for it",
+                               h->name, h->public_ip);
             return err_set(
                 err, ERR_HOST_KEY,
                 "no host key is known for %s (%s), so it is not trusted: run flambe where "

@@ -85,6 +85,8 @@ static int refresh_plan(struct up *u, struct err *err)
     struct cluster *c = u->c;
     const struct cluster_spec *s = u->spec;
     size_t resumed = 0;
+    if (s->kind == CLUSTER_SSH) /* it is all in the file */
+        return 0;
     char stamp[33];
     state_stamp(c, s->creator, s->name, stamp);
     bool stale = strcmp(stamp, c->seen) != 0;
@@ -108,6 +110,8 @@ static int apply_poll(struct up *u, const struct ec2_instances *found);
 
 static int poll_now(struct up *u, struct err *err)
 {
+    if (u->spec->kind == CLUSTER_SSH)
+        return 0;
     CLEANUP(ec2_instances_done) struct ec2_instances found = {0};
     struct err why = {0};
     struct aws_call *call = observe_start(u->c, u->spec->creator, u->spec->name, true);
@@ -215,7 +219,7 @@ static int make_ready(struct up *u, struct err *err)
     contacts_update(u->contacts);
     schedule_poll(u);
     while (!contacts_settled(u->contacts)) {
-        if (alarms_pending(u->alarms, u->hosts)) {
+        if (u->alarms && alarms_pending(u->alarms, u->hosts)) {
             if (alarms_step(u->alarms, u->hosts, err) == -1)
                 return -1;
         } else if (rest(u, err) == -1) {
@@ -228,7 +232,7 @@ static int make_ready(struct up *u, struct err *err)
             schedule_poll(u);
         }
     }
-    while (alarms_pending(u->alarms, u->hosts))
+    while (u->alarms && alarms_pending(u->alarms, u->hosts))
         if (alarms_step(u->alarms, u->hosts, err) == -1)
             return -1;
     return 0;
@@ -408,14 +412,15 @@ static int act(struct up *u, struct cluster_launch *launch, struct err *err)
         return -1;
     if (drop_orphans(u, err) == -1)
         return -1;
-    if (start_stopped(u, err) == -1 || pinfile_learn(c, &u->pins, u->hosts, err) == -1)
+    if (start_stopped(u, err) == -1 ||
+        (s->kind == CLUSTER_AWS && pinfile_learn(c, &u->pins, u->hosts, err) == -1))
         return -1;
     if (!idle) {
         step(c, "waiting for %zu host%s", u->hosts->count, u->hosts->count == 1 ? "" : "s");
         show_all(u);
     }
     u->contacts = contacts_new(c, s, u->identity, &u->pins, u->hosts);
-    u->alarms = alarms_open(c, s);
+    u->alarms = s->kind == CLUSTER_AWS ? alarms_open(c, s) : NULL;
     if (make_ready(u, err) == -1)
         return -1;
     if (idle && record_save(c, s, err) == -1) /* a file that moved, a key that changed */

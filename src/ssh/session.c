@@ -42,7 +42,9 @@ struct ssh_session *ssh_session_open(struct ssh_pool *pool, const struct ssh_tar
     s->auth_backoff = AUTH_BACKOFF_FIRST;
     s->fd = s->poll_fd = -1;
     TAILQ_INIT(&s->execs);
-    if (pins_init(&s->pins, target->host_keys, target->host_key_count, &s->pins_err) == -1)
+    bool keyless = o->look && target->host_key_count == 0;
+    if (!keyless &&
+        pins_init(&s->pins, target->host_keys, target->host_key_count, &s->pins_err) == -1)
         s->pins = (struct pins){0}; /* told by the first attempt, from the loop */
     TAILQ_INSERT_TAIL(&pool->sessions, s, all);
     set_state(s, SESSION_WAITING);

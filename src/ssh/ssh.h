@@ -38,6 +38,14 @@ bool ssh_public_line_valid(struct str line);
 /* "SHA256:…" of a public line; the caller frees; NULL if malformed. */
 char *ssh_fingerprint(const char *public_line);
 
+/* The keys that a known_hosts file of OpenSSH's has for the host at this port (0: 22): "TYPE
+ * BASE64" lines, none twice. Hashed names, patterns and [host]:port are understood; of a line with
+ * a negated pattern, and of a certificate authority's, nothing is taken. `revoked` gets the keys of
+ * @revoked lines. A missing file has none. */
+struct strv;
+int ssh_known_keys(const char *path, const char *host, int port, struct strv *keys,
+                   struct strv *revoked, struct err *err) MUST_CHECK;
+
 /* ---- sessions ---------------------------------------------------------------------------- */
 
 #define SSH_HANDSHAKES_MAX 64 /* in flight at once; more wait their turn */
@@ -67,6 +75,11 @@ struct ssh_connect_options {
                        * authentication is while `retry_auth`: cloud-init may not have put the
                        * key in place yet. */
     bool retry_auth;
+    /* Not NULL: the host's key is looked at and no more. It gets the public line of the key that
+     * the host has proved to hold (the caller frees), and the session ends with ERR_HOST_KEY
+     * whatever key that is: nothing is authenticated. The target may then have no keys; those that
+     * it has say which types to ask for first. */
+    char **look;
 };
 
 /* err is NULL once authenticated. ERR_HOST_KEY's message names the pinned and the shown
@@ -101,6 +114,18 @@ struct ssh_exec_request {
 
 /* The session must be connected. */
 struct ssh_exec *ssh_exec_start(struct ssh_session *s, const struct ssh_exec_request *r);
+
+/* ---- the keys of many hosts ---------------------------------------------------------------- */
+
+struct ssh_looked {
+    char *line; /* what the host shows; the caller frees; NULL where err is set */
+    struct err err;
+};
+
+/* Looks at the host keys of all targets at once: one attempt each, within `timeout`. Nothing that
+ * is seen is trusted. results[count] is filled. Fails only with ERR_CANCELLED. */
+int ssh_look(struct loop *loop, const struct ssh_target *targets, size_t count, usec_t timeout,
+             struct ssh_looked *results, struct err *err) MUST_CHECK;
 
 /* ---- one command on many hosts ----------------------------------------------------------- */
 

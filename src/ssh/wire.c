@@ -123,6 +123,13 @@ int wire_check_host_key(struct ssh_session *s, struct err *err)
     ssh_key shown = NULL;
     if (ssh_get_server_publickey(s->lib, &shown) != SSH_OK)
         return err_set(err, ERR_HOST_KEY, "it shows no host key; nothing was sent to it");
+    if (s->options.look) {
+        free(*s->options.look);
+        *s->options.look = public_line_of(shown);
+        err_set(err, ERR_HOST_KEY, "it shows a key of %s", public_type_name(shown));
+        ssh_key_free(shown);
+        return -1;
+    }
     bool known = pins_have(&s->pins, shown);
     AUTO_FREE char *line = known ? NULL : public_line_of(shown);
     AUTO_FREE char *fingerprint = line ? ssh_fingerprint(line) : NULL;

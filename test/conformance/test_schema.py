@@ -56,7 +56,9 @@ def test_refuses(schema, name):
 
 
 def test_defaults_and_examples_are_taken(schema):
-    for name, rule in schema["properties"].items():
+    assert [kind["title"] for kind in schema["anyOf"]] == [
+        "a cluster on AWS", "a cluster of machines that exist already"]
+    for name, rule in [item for kind in schema["anyOf"] for item in kind["properties"].items()]:
         for value in rule.get("examples", []) + ([rule["default"]] if "default" in rule else []):
             jsonschema.Draft202012Validator(rule).validate(value)
 

@@ -145,6 +145,7 @@ static const struct part parts[] = {
     {"doc/flambe.1.scd", "commands", manual_commands},
     {"doc/flambe.1.scd", "options", manual_options},
     {"doc/aws-cluster.yaml.5.scd", "keys", manual_keys},
+    {"doc/aws-cluster.yaml.5.scd", "ssh keys", manual_ssh_keys},
     {"doc/experiment.yaml.5.scd", "keys", manual_experiment_keys},
     {"doc/experiment.yaml.5.scd", "script", manual_script_keys},
     {"doc/experiment.yaml.5.scd", "command", manual_command_keys},

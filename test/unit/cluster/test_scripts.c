@@ -172,8 +172,8 @@ static void make_finish(struct buf *out)
 static void every_script_is_good_shell(void **state)
 {
     struct buf scripts[4] = {0};
-    script_contact("i-1", true, &scripts[0]);
-    script_contact("i-1", false, &scripts[1]);
+    script_contact("i-1", true, true, &scripts[0]);
+    script_contact("i-1", false, true, &scripts[1]);
     script_activate("i-1", &scripts[2]);
     make_finish(&scripts[3]);
     for (size_t i = 0; i < 4; i++) {
@@ -270,7 +270,7 @@ static unsigned mode_of(const struct box *b, const char *name)
 static char *contact_once(const struct box *b, const char *id)
 {
     AUTO_BUF struct buf script = {0}, out = {0};
-    script_contact(id, true, &script);
+    script_contact(id, true, true, &script);
     run_in_box(b, &script, &out);
     struct contact_answer a;
     contact_answer_read(buf_view(&out), &a);

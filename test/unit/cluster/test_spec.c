@@ -2,7 +2,7 @@
  * test/golden/cluster; here is what is accepted, what comes out of it, and the files themselves. */
 #include "base/json.h"
 #include "base/mem.h"
-#include "cluster/spec.h"
+#include "cluster/cluster.h"
 #include "os/fs.h"
 #include <fcntl.h>
 #include <regex.h>
@@ -227,10 +227,10 @@ static void patterns(void **state)
 }
 
 /* What the table itself must hold, whoever adds a row. */
-static void rows_are_sound(void **state)
+static void check_rows(const struct schema *schema)
 {
-    for (size_t i = 0; i < cluster_schema.count; i++) {
-        const struct schema_key *k = &cluster_schema.keys[i];
+    for (size_t i = 0; i < schema->count; i++) {
+        const struct schema_key *k = &schema->keys[i];
         assert_non_null(k->name);
         assert_non_null(k->help);
         assert_false(k->required && k->fallback);
@@ -241,13 +241,19 @@ static void rows_are_sound(void **state)
             fail_msg("%s: the example '%s' is refused", k->name, k->example);
         if (k->pattern && k->fallback && !takes(k->name, k->fallback))
             fail_msg("%s: the default '%s' is refused", k->name, k->fallback);
-        for (size_t j = i + 1; j < cluster_schema.count; j++) {
-            assert_string_not_equal(k->name, cluster_schema.keys[j].name);
-            assert_int_not_equal(k->offset, cluster_schema.keys[j].offset);
+        for (size_t j = i + 1; j < schema->count; j++) {
+            assert_string_not_equal(k->name, schema->keys[j].name);
+            assert_int_not_equal(k->offset, schema->keys[j].offset);
         }
     }
-    json_auto_t *json = schema_to_json(&cluster_schema);
-    assert_int_equal(json_object_size(json_object_get(json, "properties")), cluster_schema.count);
+    json_auto_t *json = schema_to_json(schema);
+    assert_int_equal(json_object_size(json_object_get(json, "properties")), schema->count);
+}
+
+static void rows_are_sound(void **state)
+{
+    check_rows(&cluster_schema);
+    check_rows(&ssh_cluster_schema);
 }
 
 /* ---- files ---------------------------------------------------------------------------------- */
@@ -316,30 +322,29 @@ static void the_example_needs_two_ids(void **state)
     diags_done(&diags);
 }
 
-static bool is_known_key(struct str line)
+static bool is_known_key(const struct schema *schema, struct str line)
 {
-    for (size_t i = 0; i < cluster_schema.count; i++) {
-        AUTO_FREE char *head = mem_printf("%s:", cluster_schema.keys[i].name);
+    for (size_t i = 0; i < schema->count; i++) {
+        AUTO_FREE char *head = mem_printf("%s:", schema->keys[i].name);
         if (str_starts(line, head))
             return true;
     }
     return false;
 }
 
-/* With its comments' keys and entries uncommented and the ids filled in, the example is a good file
+/* With its comments' keys and entries uncommented and the ids filled in, an example is a good file
  * that sets every key there is. */
-static void the_example_shows_every_key(void **state)
+static struct cluster_spec whole_example(const char *path, const struct schema *schema)
 {
     AUTO_BUF struct buf file = {0}, text = {0};
     struct err err;
-    assert_int_equal(fs_read(SOURCE_ROOT "/examples/aws-cluster.yaml", YAML_BYTES_MAX, &file, &err),
-                     0);
+    assert_int_equal(fs_read(path, YAML_BYTES_MAX, &file, &err), 0);
     size_t keys = 0;
     for (struct str rest = buf_view(&file); rest.p;) {
         struct str line = str_cut(&rest, '\n');
         bool comment = str_starts(line, "# ");
         struct str bare = comment ? (struct str){line.p + 2, line.n - 2} : line;
-        bool key = is_known_key(bare);
+        bool key = is_known_key(schema, bare);
         keys += key;
         buf_add_str(&text, key || str_starts(bare, "  - ") ? bare : line);
         buf_addc(&text, '\n');
@@ -347,10 +352,84 @@ static void the_example_shows_every_key(void **state)
     for (size_t i = 0; i < text.len; i++)
         if (text.data[i] == 'X')
             text.data[i] = '0';
-    assert_int_equal(keys, cluster_schema.count);
+    assert_int_equal(keys, schema->count);
     struct cluster_spec s = parsed("c.yaml", buf_text(&text));
     assert_int_equal(s.setup_cmds.count, 2);
+    return s;
+}
+
+static void the_example_shows_every_key(void **state)
+{
+    struct cluster_spec s =
+        whole_example(SOURCE_ROOT "/examples/aws-cluster.yaml", &cluster_schema);
+    assert_int_equal(s.kind, CLUSTER_AWS);
     assert_int_equal(s.tags.count, 2);
+    cluster_spec_done(&s);
+}
+
+/* ---- machines that exist already ---------------------------------------------------------- */
+
+#define MACHINES "!SSHCluster\nname: mine\nkey: id\n"
+
+static void the_example_of_machines(void **state)
+{
+    struct cluster_spec s = parsed(SOURCE_ROOT "/examples/ssh-cluster.yaml",
+                                   MACHINES "orchestrator_ip: 10.0.0.10\nfactories_ips: []\n");
+    assert_int_equal(s.kind, CLUSTER_SSH);
+    assert_int_equal(s.factories_num, 0);
+    assert_int_equal(s.machines.count, 1);
+    assert_string_equal(s.username, "ubuntu");
+    assert_true(s.creator && *s.creator); /* whoever runs this */
+    assert_int_equal(s.orchestrator_timeout, -1);
+    assert_int_equal(s.factories_timeout, -1);
+    cluster_spec_done(&s);
+    s = whole_example(SOURCE_ROOT "/examples/ssh-cluster.yaml", &ssh_cluster_schema);
+    assert_int_equal(s.factories_num, 2);
+    assert_string_equal(s.machines.items[2].address, "10.0.0.12");
+    assert_string_equal(s.shared, "/mnt/home");
+    cluster_spec_done(&s);
+}
+
+static void machines_have_one_address_or_two(void **state)
+{
+    struct cluster_spec s =
+        parsed("c.yaml", MACHINES "orchestrator_ip: [gate.x.org, 10.0.0.10]\n"
+                                  "factories_ips: [10.0.0.11, [192.0.2.1, fd00::1]]\n");
+    static const char *const want[][2] = {
+        {"gate.x.org", "10.0.0.10"}, {"10.0.0.11", "10.0.0.11"}, {"192.0.2.1", "fd00::1"}};
+    assert_int_equal(s.machines.count, 3);
+    for (size_t i = 0; i < 3; i++) {
+        assert_string_equal(s.machines.items[i].address, want[i][0]);
+        assert_string_equal(s.machines.items[i].inside, want[i][1]);
+    }
+    struct cluster_hosts hosts;
+    cluster_hosts_of_spec(&s, &hosts);
+    assert_int_equal(hosts.count, 3);
+    assert_string_equal(hosts.items[0].name, "mine_orchestrator");
+    assert_string_equal(hosts.items[2].name, "mine_factory_2");
+    assert_string_equal(hosts.items[2].instance_id, "ssh-192.0.2.1");
+    assert_string_equal(hosts.items[2].private_ip, "fd00::1");
+    cluster_hosts_done(&hosts);
+    cluster_spec_done(&s);
+}
+
+/* Nothing is launched, whatever there is. */
+static void a_plan_of_machines_keeps_them(void **state)
+{
+    struct cluster_spec s = parsed(
+        "c.yaml", MACHINES "orchestrator_ip: 10.0.0.10\nfactories_ips: [10.0.0.11, 10.0.0.12]\n");
+    struct cluster_hosts hosts;
+    struct plan plan;
+    struct err err = {0};
+    cluster_hosts_of_spec(&s, &hosts);
+    assert_int_equal(plan_make(&s, &hosts, CLUSTER_REGION_SSH, &plan, &err), 0);
+    assert_true(plan_is_empty(&plan));
+    assert_int_equal(plan.differences.count, 0);
+    AUTO_BUF struct buf text = {0};
+    plan_text(&plan, &text);
+    assert_non_null(strstr(buf_text(&text), "use     mine_factory_2  10.0.0.12\n"));
+    plan_done(&plan);
+    cluster_hosts_done(&hosts);
     cluster_spec_done(&s);
 }
 
@@ -368,6 +447,9 @@ int main(void)
         cmocka_unit_test(a_file_too_long),
         cmocka_unit_test(the_example_needs_two_ids),
         cmocka_unit_test(the_example_shows_every_key),
+        cmocka_unit_test(the_example_of_machines),
+        cmocka_unit_test(machines_have_one_address_or_two),
+        cmocka_unit_test(a_plan_of_machines_keeps_them),
     };
     return cmocka_run_group_tests(tests, make_dir, remove_dir);
 }
