@@ -3,6 +3,7 @@
 #   make            build/flambe and build/flambe-sandbox
 #   make demo       the main job, on an EC2 of one's own: needs root (or sudo) for real hosts
 #   make check      all tests; the last line is "N passed, N failed, N skipped"
+#   make check-vm   NFS, cgroups and reboots in two virtual machines: slow, needs root
 #   make bench      timings against named peers, as ratios
 #   make install    into PREFIX (default /usr/local), under DESTDIR if set
 #   make format     clang-format over the C sources
@@ -23,6 +24,9 @@ demo: all setup-demo
 check: setup-check
 	@tools/check
 
+check-vm: all setup-check-vm
+	@tools/check-vm $(BUILD)
+
 bench: all setup-bench
 	@tools/bench $(BUILD)
 
@@ -35,4 +39,4 @@ format: setup-check
 clean:
 	rm -rf build build-*
 
-.PHONY: all demo check bench install format clean
+.PHONY: all demo check check-vm bench install format clean
