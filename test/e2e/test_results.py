@@ -206,7 +206,7 @@ def test_where_nothing_is(sweep):
         assert "has no results of flambe" in sweep.flambe(verb, other.dir).stderr
         (sweep.home / "c.yaml").write_text("!AWSCluster\nname: x\n")
         done = sweep.flambe(verb, "c.yaml")
-        assert done.returncode == 2 and "neither a directory of results nor" in done.stderr
+        assert done.returncode == 2 and "the key 'factories_num' is missing" in done.stderr
     other.put({"set": {"name": "other"}})
     done = sweep.flambe("results", "out")
     assert done.returncode == 1 and "several experiments" in done.stderr
