@@ -205,15 +205,6 @@ def test_an_experiment_there(mine):
     assert len(where) == 2, "both factories worked"
 
 
-def test_down_ends_no_machine(mine):
-    done = mine.flambe("down", "mine", "-y")
-    assert done.returncode != 0 and "existed before flambe" in done.stderr
-    what = re.search(r"flambe exec mine -- '(.*?)'", done.stderr)[1]
-    assert mine.flambe("exec", "mine", "--", what).returncode == 0
-    out = mine.flambe("exec", "mine", "--", "systemctl is-active flambe-node munge; true").stdout
-    assert out.count("inactive") == 6, out
-
-
 def test_a_changed_key_is_refused_until_it_is_forgotten(mine):
     public = mine.addresses[2][0]
     mine.flambe("exec", "mine", "--on", "factory_2", "--", "sudo -n rm -f /etc/ssh/ssh_host_ed25519_key* && "
@@ -230,5 +221,15 @@ def test_a_changed_key_is_refused_until_it_is_forgotten(mine):
     run(["ssh-keygen", "-R", public, "-f", str(mine.known)], mine.env, check=True)
     done = mine.flambe("up", mine.file("mine"), "--accept-new-host-keys")
     assert done.returncode == 0, done.stderr
+
+
+def test_down_ends_no_machine(mine):
+    done = mine.flambe("down", "mine", "-y")
+    assert done.returncode != 0 and "existed before flambe" in done.stderr
+    what = re.search(r"flambe exec mine -- '(.*?)'", done.stderr)[1]
+    assert mine.flambe("exec", "mine", "--", what).returncode == 0
+    out = mine.flambe("exec", "mine", "--", "systemctl is-active flambe-node munge; true").stdout
+    assert out.count("inactive") == 6, out
+    assert mine.flambe(mine.file("mine")).returncode == 0
     out = mine.flambe("exec", "mine", "--", "systemctl is-active flambe-node munge").stdout
     assert "inactive" not in out and out.count("active") == 6, "what was stopped runs again"
