@@ -65,7 +65,11 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     FUZZ_CHECK((r == 0) == (diags_total(&diags) == 0));
     check_output(&diags);
     if (r == 0) {
-        FUZZ_CHECK(spec.name && spec.key && spec.creator && spec.subnet_id && spec.volume_type);
+        FUZZ_CHECK(spec.name && spec.key && spec.creator && spec.username);
+        if (spec.kind == CLUSTER_SSH)
+            FUZZ_CHECK(spec.machines.count == (size_t)spec.factories_num + 1);
+        else
+            FUZZ_CHECK(spec.subnet_id && spec.volume_type);
         FUZZ_CHECK(spec.factories_num >= 0 && spec.factories_num <= 1000);
         cluster_spec_done(&spec);
     }
