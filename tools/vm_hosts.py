@@ -125,8 +125,9 @@ def build(place):
                           timeout=60).stdout.strip()
     say("building the machines' image from Debian's packages, once, some minutes")
     run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-C", "check-vm", "-f", str(key)], 60)
-    run(["mmdebstrap", "--mode=root", "--variant=apt", f"--include={PACKAGES}{arch}", SUITE, str(tree),
-         *apt_sources(place)], BUILD_SECONDS)
+    # What it mounts in there ends with it, however it ends: what is removed then is ours alone.
+    run(["unshare", "--mount", "--pid", "--mount-proc", "--fork", "--kill-child", "mmdebstrap", "--mode=root",
+         "--variant=apt", f"--include={PACKAGES}{arch}", SUITE, str(tree), *apt_sources(place)], BUILD_SECONDS)
     furnish(tree, key)
     pack(tree, place)
     shutil.rmtree(tree)

@@ -206,6 +206,7 @@ struct finish {
     const struct map_host *hosts;
     size_t count;
     const char *cluster; /* the name */
+    int ssh_port;
     const char *setup_print, *map_print;
 };
 void script_finish(const struct finish *f, struct buf *out);

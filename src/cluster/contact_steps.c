@@ -195,10 +195,12 @@ static size_t make_map(struct contacts *cs, struct map_host *map)
 
 static void make_map_print(struct contacts *cs)
 {
-    AUTO_FREE struct map_host *map = mem_array(cs->count + 1, sizeof *map);
+    AUTO_FREE struct map_host *map = mem_array(cs->count + 2, sizeof *map);
+    AUTO_FREE char *port = mem_printf("%d", cs->spec->ssh_port);
     size_t n = make_map(cs, map);
-    /* The cluster's key is part of it: a new one has to reach every host. */
+    /* The cluster's key is part of it, and so is the port: a new one has to reach every host. */
     map[n++] = (struct map_host){"cluster-key", cs->cluster_key ? cs->cluster_key : "", "", NULL};
+    map[n++] = (struct map_host){"ssh-port", port, "", NULL};
     map_print(map, n, cs->map_print);
 }
 
@@ -254,6 +256,7 @@ void contact_finish(struct contact *k)
         .hosts = map,
         .count = make_map(cs, map),
         .cluster = cs->spec->name,
+        .ssh_port = cs->spec->ssh_port,
         .setup_print = cs->setup_print,
         .map_print = cs->map_print,
     };

@@ -66,8 +66,12 @@ void script_print(const struct buf *script, char out[17])
  * orchestrator that is gone for so long takes the experiment with it anyway, and trials that fail
  * by it run again. A request gives up after 10 + 20 + 30 s; an open waits longer, for the session
  * with the server. Who waits can be ended at any time (seen with Debian 12's kernel). softerr says
- * ETIMEDOUT, which is plain, instead of EIO. */
-#define NFS_OPTIONS "vers=4.2,proto=tcp,softerr,timeo=100,retrans=2,noatime,nosuid,nodev"
+ * ETIMEDOUT, which is plain, instead of EIO. What somebody looked for in vain is asked for again
+ * (lookupcache): a factory would else not see a trial's new directory for half a minute, and the
+ * trial would fail. */
+#define NFS_OPTIONS                                                   \
+    "vers=4.2,proto=tcp,softerr,timeo=100,retrans=2,lookupcache=pos," \
+    "noatime,nosuid,nodev"
 
 static void add_mount(const struct equip_plan *p, bool nfs, struct buf *out)
 {

@@ -217,17 +217,22 @@ static void add_inside_ssh(const struct finish *f, struct buf *out)
     buf_adds(out, "cat > \"$s/flambe_known_hosts\" <<'EOF_FLAMBE'\n");
     for (size_t i = 0; i < f->count; i++) {
         const struct map_host *h = &f->hosts[i];
+        const char *shorter = h->name + strlen(f->cluster) + 1;
         if (h->host_key)
-            buf_addf(out, "%s,%s,%s %s\n", h->name, h->name + strlen(f->cluster) + 1, h->private_ip,
-                     h->host_key);
+            buf_addf(out, "%s,%s,%s %s\n", h->name, shorter, h->private_ip, h->host_key);
+        /* so ssh looks for it at another port than its own */
+        if (h->host_key && f->ssh_port != 22)
+            buf_addf(out, "[%s]:%d,[%s]:%d,[%s]:%d %s\n", h->name, f->ssh_port, shorter,
+                     f->ssh_port, h->private_ip, f->ssh_port, h->host_key);
     }
     buf_adds(out, "EOF_FLAMBE\ncat > \"$s/flambe_config\" <<'EOF_FLAMBE'\nHost");
     for (size_t i = 0; i < f->count; i++)
         buf_addf(out, " %s %s %s", f->hosts[i].name, f->hosts[i].name + strlen(f->cluster) + 1,
                  f->hosts[i].private_ip);
+    buf_addf(out, "\n  Port %d\n", f->ssh_port);
     buf_adds(
         out,
-        "\n  IdentityFile ~/.ssh/flambe_cluster\n  IdentitiesOnly yes\n"
+        "  IdentityFile ~/.ssh/flambe_cluster\n  IdentitiesOnly yes\n"
         "  UserKnownHostsFile ~/.ssh/flambe_known_hosts\n  StrictHostKeyChecking yes\n"
         "EOF_FLAMBE\n"
         "touch \"$s/config\"\n"

@@ -164,6 +164,7 @@ static void make_finish(struct buf *out)
                        .hosts = two_hosts,
                        .count = 2,
                        .cluster = "mine",
+                       .ssh_port = 2222,
                        .setup_print = "0123456789abcdef",
                        .map_print = "fedcba9876543210"};
     script_finish(&f, out);
@@ -343,6 +344,11 @@ static void the_map_is_written_once(void **state)
     assert_string_equal(config, "Include flambe_config\n");
     AUTO_FREE char *known = slurp(&b, "home/.ssh/flambe_known_hosts");
     assert_non_null(strstr(known, "mine_factory_1,factory_1,10.0.0.2 " LINE_B "\n"));
+    /* 'ssh factory_1' goes to the cluster's port, for which ssh has other names */
+    assert_non_null(
+        strstr(known, "[mine_factory_1]:2222,[factory_1]:2222,[10.0.0.2]:2222 " LINE_B "\n"));
+    AUTO_FREE char *inside = slurp(&b, "home/.ssh/flambe_config");
+    assert_non_null(strstr(inside, " factory_1 10.0.0.2\n  Port 2222\n"));
     AUTO_FREE char *ready = slurp(&b, "var/lib/flambe/ready");
     assert_string_equal(ready, "i-1 0123456789abcdef fedcba9876543210\n");
     struct check_answer a;
