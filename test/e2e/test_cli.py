@@ -201,9 +201,11 @@ def test_a_verb_wins_over_a_file_of_its_name(home):
 
 def test_schema(home):
     done = flambe(home, "schema")
-    schema = json.loads(done.stdout)
-    assert done.returncode == 0 and schema["additionalProperties"] is False
-    assert {"name", "factories_num", "key", "setup_cmds"} <= set(schema["properties"])
+    kinds = json.loads(done.stdout)["anyOf"]
+    assert done.returncode == 0 and all(kind["additionalProperties"] is False for kind in kinds)
+    aws, machines = (set(kind["properties"]) for kind in kinds)
+    assert {"name", "factories_num", "key", "setup_cmds"} <= aws
+    assert {"name", "orchestrator_ip", "factories_ips", "key", "setup_cmds"} <= machines
 
 
 def complete(home, *words):
