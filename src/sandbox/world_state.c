@@ -108,7 +108,7 @@ static int load_number(const json_t *j, const char *name, int64_t min, int64_t m
 static int load_settings(struct world *w, const json_t *j, struct err *err)
 {
     const usec_t day = 24 * USEC_PER_HOUR;
-    int64_t cursor, quota;
+    int64_t cursor = 0, quota = 0;
     if (load_number(j, "visible_after", 0, day, &w->o.visible_after, err) != 0 ||
         load_number(j, "pending_for", 0, day, &w->o.pending_for, err) != 0 ||
         load_number(j, "stopping_for", 0, day, &w->o.stopping_for, err) != 0 ||
@@ -244,7 +244,7 @@ static int check_header(const struct world_options *o, const json_t *j, struct e
     const char *format = json_text(j, "format");
     if (!json_is_object(j) || !format || strcmp(format, FORMAT) != 0)
         return err_set(err, ERR_PARSE, "no state of a flambe sandbox");
-    int64_t version;
+    int64_t version = 0;
     if (load_number(j, "version", 1, INT32_MAX, &version, err) != 0)
         return -1;
     if (version != VERSION)
