@@ -64,7 +64,7 @@ def starts(box, where, unit):
 
 
 def test_jobs_run_on_both_factories(cluster):
-    out = first(cluster, "srun -N2 hostname").split()
+    out = first(cluster, "timeout 60 srun -N2 hostname").split()
     assert len(set(out)) == 2
     ended = first(cluster, "cat /var/lib/flambe/slurm/jobcomp.log")
     assert "JobState=COMPLETED" in ended and "NodeList=factory_[1-2]" in ended
@@ -162,14 +162,14 @@ def test_a_wrong_munge_key_is_mended(cluster):
     on(cluster, "factory_1", "sudo -n sh -c 'head -c 1024 /dev/urandom > /etc/munge/munge.key;"
                              " systemctl restart munge'")
     up(cluster)
-    assert len(set(first(cluster, "srun -N2 hostname").split())) == 2
+    assert len(set(first(cluster, "timeout 60 srun -N2 hostname").split())) == 2
 
 
 def test_a_controller_that_was_restarted_or_stopped(cluster):
     first(cluster, "sudo -n systemctl restart slurmctld")
     first(cluster, "sudo -n systemctl stop slurmctld")
     up(cluster)
-    assert len(set(first(cluster, "srun -N2 hostname").split())) == 2
+    assert len(set(first(cluster, "timeout 60 srun -N2 hostname").split())) == 2
 
 
 def test_a_node_called_down_that_answers_is_resumed_and_a_drained_one_is_not(cluster):
@@ -186,8 +186,10 @@ def test_a_node_called_down_that_answers_is_resumed_and_a_drained_one_is_not(clu
 def test_a_third_factory_joins_while_a_job_runs(cluster):
     first(cluster, "cd /srv/flambe/results && sbatch --no-requeue -w factory_1 -o /dev/null --wrap"
                    " 'sleep 12; echo lived > joined'")
-    up(cluster, 3)
-    assert len(set(first(cluster, "srun -N3 --overcommit hostname").split())) == 3
+    first(cluster, "sudo -n rm -f /opt/flambe/flambe-node.gz")  # as after a program that was refused
+    done, _ = up(cluster, 3)
+    assert "takes no part" not in done.stderr, done.stderr
+    assert len(set(first(cluster, "timeout 60 srun -N3 --overcommit hostname").split())) == 3
     limit = time.monotonic() + 40
     while "lived" not in first(cluster, "cat /srv/flambe/results/joined 2>/dev/null; true"):
         assert time.monotonic() < limit, first(cluster, "cat /var/lib/flambe/slurm/jobcomp.log")
@@ -240,7 +242,7 @@ def test_a_reboot_brings_everything_back(cluster):
             cluster.flambe("exec", NAME, "--on", "factory_1", "--", "mountpoint -q /srv/flambe").returncode:
         assert time.monotonic() < limit
         time.sleep(0.5)
-    assert len(set(first(cluster, "srun -N2 hostname").split())) == 2
+    assert len(set(first(cluster, "timeout 60 srun -N2 hostname").split())) == 2
 
 
 def test_killed_while_equipping_then_completed(cluster):
@@ -254,7 +256,7 @@ def test_killed_while_equipping_then_completed(cluster):
         child.kill()
         child.wait()
     up(cluster)
-    assert len(set(first(cluster, "srun -N2 hostname").split())) == 2
+    assert len(set(first(cluster, "timeout 60 srun -N2 hostname").split())) == 2
 
 
 def test_a_cluster_of_one_runs_jobs_itself(cluster):
