@@ -125,7 +125,7 @@ static void add_options(const struct cli *cli, struct strv *words)
     const struct command *c = cli->command;
     for (size_t i = 0; i < c->option_count; i++) {
         const struct option_row *row = &c->options[i];
-        const char *field = (const char *)&cli->opt + row->offset;
+        const void *field = (const char *)&cli->opt + row->offset;
         if (is_for_here(row))
             continue;
         if (row->kind == OPTION_FLAG && *(const bool *)field)

@@ -184,7 +184,6 @@ static void test_secrets(void **state)
     assert_non_null(strstr(text, "GIT_CONFIG_VALUE_0=Authorization: Basic Z2hwX3Rva2VuOg==\n"));
     assert_non_null(strstr(text, "input b @ git+https://host/b\n"));
     assert_non_null(strstr(text, "input https://me:hunter22@host/c.zip?token=abcd\n"));
-    AUTO_STRV struct strv lines = {0};
     struct str rest = buf_view(&said);
     while (rest.p) {
         AUTO_FREE char *line = str_dup(str_cut(&rest, '\n'));
