@@ -4,7 +4,6 @@
 #include "base/mem.h"
 #include "base/strtab.h"
 #include "cli/prefix.h"
-#include "cli/results.h"
 #include "cli/text.h"
 #include <stdio.h>
 #include <stdlib.h>
@@ -161,13 +160,12 @@ int attach_follow(struct node_link *l, const char *word, const char *directory,
         console_erase(&cli->screen);
         return rc == 0 ? 0 : err_copy(err, &why);
     }
-    const char *name = strstr(directory, RESULTS_PREFIX);
-    name = name ? name + strlen(RESULTS_PREFIX) : directory;
+    const char *colon = strrchr(word, ':');
     console_keep(&cli->screen);
     console_line(&cli->screen,
                  "detached: '%s' goes on\n"
-                 "next: flambe attach %s:%s   to see it again\n"
-                 "      flambe stop %s:%s     to end it",
-                 name, word, name, word, name);
+                 "next: flambe attach %s   to see it again\n"
+                 "      flambe stop %s     to end it",
+                 colon ? colon + 1 : word, word, word);
     return 0;
 }

@@ -14,7 +14,7 @@ struct attach_end {
 
 /* Shows it until it has ended. Where the connection breaks, it is made anew for ATTACH_PATIENCE;
  * the experiment does not mind. Ctrl-C detaches: that is said, with what to type, and is no error.
- * `word` is the cluster as the user would type it. */
+ * `word` is CLUSTER:EXPERIMENT, as the user would type it. */
 int attach_follow(struct node_link *l, const char *word, const char *directory,
                   struct attach_end *out, struct err *err) MUST_CHECK;
 

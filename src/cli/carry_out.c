@@ -15,7 +15,6 @@
 #include "experiment/launch.h"
 #include "experiment/provenance.h"
 #include "experiment/run.h"
-#include "experiment/secrets.h"
 #include "os/fs.h"
 #include "os/lock.h"
 #include <limits.h>
@@ -83,19 +82,6 @@ static int load(struct job *j, uint64_t seed, struct err *err)
         free(j->experiment.save_path);
         j->experiment.save_path = mem_dup(j->order->save_path);
     }
-    return rc;
-}
-
-static int check_secrets(struct job *j, struct err *err)
-{
-    struct diags diags;
-    AUTO_FREE char *warning = NULL;
-    int rc = secrets_check(j->order->secrets, &j->secrets, &warning, &diags, err);
-    if (rc == -1 && diags_total(&diags))
-        file_show_diagnostics(j->cli, &diags);
-    diags_done(&diags);
-    if (warning)
-        cli_warn(j->cli, warning);
     return rc;
 }
 
@@ -431,7 +417,9 @@ static int prepare(struct job *j, struct err *err)
         return err_set(err, ERR_IO, "cannot tell where flambe runs");
     if (fs_read_user_file(j->path, "an experiment's file", YAML_BYTES_MAX, &j->text, err) == -1)
         return -1;
-    if (load(j, fresh_seed(), err) == -1 || check_secrets(j, err) == -1 || open_run(j, err) == -1)
+    if (load(j, fresh_seed(), err) == -1 ||
+        file_check_secrets(j->cli, j->order->secrets, &j->secrets, err) == -1 ||
+        open_run(j, err) == -1)
         return -1;
     if (j->run.seed != j->experiment.drawn_with && load(j, j->run.seed, err) == -1)
         return -1;

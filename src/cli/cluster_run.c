@@ -9,7 +9,6 @@
 #include "cli/send.h"
 #include "cli/text.h"
 #include "experiment/plan.h"
-#include "experiment/secrets.h"
 #include "os/fs.h"
 #include <limits.h>
 #include <stdlib.h>
@@ -56,19 +55,6 @@ static int load(struct job *j, struct err *err)
     diags_done(&diags);
     j->loaded = rc == 0;
     return rc == 0 ? experiment_plan_make(&j->experiment, &j->plan, err) : -1;
-}
-
-static int check_secrets(struct job *j, struct err *err)
-{
-    struct diags diags;
-    AUTO_FREE char *warning = NULL;
-    int rc = secrets_check(j->cli->opt.secrets, &j->secrets, &warning, &diags, err);
-    if (rc == -1 && diags_total(&diags))
-        file_show_diagnostics(j->cli, &diags);
-    diags_done(&diags);
-    if (warning)
-        cli_warn(j->cli, warning);
-    return rc;
 }
 
 /* ---- the cluster ------------------------------------------------------------------------------
@@ -128,12 +114,11 @@ static void name_entry(const json_t *e, struct buf *out)
 /* Before anything is sent: whether something else runs. The queue itself decides later. */
 static int check_queue(struct job *j, struct err *err)
 {
-    static const char *const words[] = {"queue", "list", "-o", "json", NULL};
     const struct cli_options *opt = &j->cli->opt;
     json_auto_t *queue = NULL;
     if (opt->queue || opt->force)
         return 0;
-    if (node_ask(&j->link, words, (struct str){0}, &queue, err) == -1)
+    if (node_queue(&j->link, &queue, err) == -1)
         return -1;
     const json_t *entries = json_object_get(queue, "entries"), *first = json_array_get(entries, 0);
     if (!first)
@@ -255,14 +240,17 @@ static int prepare(struct job *j, struct err *err)
     j->working = getcwd(NULL, 0);
     if (!j->working)
         return err_set(err, ERR_IO, "the current directory is gone");
-    return load(j, err) == -1 || check_secrets(j, err) == -1 ? -1 : 0;
+    return load(j, err) == -1 ||
+                   file_check_secrets(j->cli, j->cli->opt.secrets, &j->secrets, err) == -1
+               ? -1
+               : 0;
 }
 
 static int follow(struct job *j, const char *results, struct err *err)
 {
     struct attach_end end;
     AUTO_FREE char *word = mem_printf("%s:%s", j->link.reach.target.name, j->experiment.name);
-    if (attach_follow(&j->link, j->link.reach.target.name, results, &end, err) == -1)
+    if (attach_follow(&j->link, word, results, &end, err) == -1)
         return -1;
     if (end.detached)
         return 0;

@@ -43,7 +43,6 @@ static json_t *cluster_json(const char *name, const char *creator, const char *r
 /* What runs and waits there: flambe-node's list, or NULL where it is not to be had at once. */
 static json_t *ask_queue(struct cli *cli, const struct target *t, const struct cluster_hosts *hosts)
 {
-    static const char *const words[] = {"queue", "list", "-o", "json", NULL};
     const struct cluster_host *first = hosts->count ? &hosts->items[0] : NULL;
     struct node_link l;
     json_auto_t *queue = NULL;
@@ -51,8 +50,7 @@ static json_t *ask_queue(struct cli *cli, const struct target *t, const struct c
         return NULL;
     size_t hints = cli->hints.count;
     json_t *entries = NULL;
-    if (node_link_open(&l, cli, t->name, 0, NULL) == 0 &&
-        node_ask(&l, words, (struct str){0}, &queue, NULL) == 0)
+    if (node_link_open(&l, cli, t->name, 0, NULL) == 0 && node_queue(&l, &queue, NULL) == 0)
         entries = json_incref(json_object_get(queue, "entries"));
     node_link_done(&l);
     while (cli->hints.count > hints) /* of what is no error here */
@@ -234,18 +232,6 @@ static int nothing_there(struct cli *cli, const char *word, struct err *err)
                    "there is no results directory or file '%s'", word);
 }
 
-static bool is_recorded(struct session *s, const char *name)
-{
-    struct cluster_records records = {0};
-    bool found = false;
-    if (cluster_records_list(&s->cluster, &records, NULL) == -1)
-        return false;
-    for (size_t i = 0; i < records.count; i++)
-        found = found || strcmp(records.items[i].name, name) == 0;
-    cluster_records_done(&records);
-    return found;
-}
-
 /* Of a word that may mean either: AWS's trouble is only half of what is wrong with it. */
 static int one_or_nothing(struct session *s, const char *word, struct err *err)
 {
@@ -254,7 +240,7 @@ static int one_or_nothing(struct session *s, const char *word, struct err *err)
         return 0;
     bool unasked = why.code == ERR_CREDENTIALS || why.code == ERR_UNREACHABLE ||
                    why.code == ERR_TIMEOUT || why.code == ERR_USAGE;
-    if (unasked && !is_path(word) && !fs_exists(word) && !is_recorded(s, word))
+    if (unasked && !is_path(word) && !fs_exists(word) && !session_knows(s, word))
         (void)!err_wrap(&why, "there is no results directory '%s', and no cluster can be asked for",
                         word);
     return err_copy(err, &why);

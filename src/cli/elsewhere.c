@@ -7,6 +7,7 @@
 #include "cli/prefix.h"
 #include "cli/results.h"
 #include "cli/text.h"
+#include "cluster/files.h"
 #include "os/fs.h"
 #include <stdlib.h>
 #include <string.h>
@@ -26,15 +27,10 @@ static bool is_cluster_file(const char *path)
 static bool is_known_cluster(struct cli *cli, const char *name)
 {
     struct session s;
-    struct cluster_records records = {0};
-    bool found = false;
     session_init(&s, cli);
-    if (cluster_records_list(&s.cluster, &records, NULL) == 0)
-        for (size_t i = 0; i < records.count; i++)
-            found = found || strcmp(records.items[i].name, name) == 0;
-    cluster_records_done(&records);
+    bool known = session_knows(&s, name);
     session_done(&s);
-    return found;
+    return known;
 }
 
 /* Without a ':' a word is a cluster only where it can be nothing else: a missing directory is to be
@@ -93,12 +89,11 @@ int elsewhere_results(struct node_link *l, const struct elsewhere *e, char **dir
     if (e->experiment) {
         if (strchr(e->experiment, '/'))
             return err_set(err, ERR_USAGE, "'%s' is no experiment's name", e->experiment);
-        *directory = mem_printf("%s/%s%s", NODE_RESULTS, RESULTS_PREFIX, e->experiment);
+        *directory = mem_printf("%s/%s%s", FILES_RESULTS, RESULTS_PREFIX, e->experiment);
         return 0;
     }
-    static const char *const words[] = {"queue", "list", "-o", "json", NULL};
     json_auto_t *queue = NULL;
-    if (node_ask(l, words, (struct str){0}, &queue, err) == -1)
+    if (node_queue(l, &queue, err) == -1)
         return -1;
     const char *name = first_name(json_object_get(queue, "entries"));
     if (!name)
@@ -108,7 +103,7 @@ int elsewhere_results(struct node_link *l, const struct elsewhere *e, char **dir
                  e->cluster);
         return err_set(err, ERR_NOT_FOUND, "no experiment has run on '%s'", l->reach.target.name);
     }
-    *directory = mem_printf("%s/%s%s", NODE_RESULTS, RESULTS_PREFIX, name);
+    *directory = mem_printf("%s/%s%s", FILES_RESULTS, RESULTS_PREFIX, name);
     return 0;
 }
 
@@ -288,7 +283,7 @@ static int watch(struct cli *cli, struct node_link *l, const char *word, const c
                  struct err *err)
 {
     struct attach_end end;
-    if (attach_follow(l, l->reach.target.name, directory, &end, err) == -1)
+    if (attach_follow(l, word, directory, &end, err) == -1)
         return -1;
     if (end.detached) {
         cli->exit_status = STATUS_CTRL_C;

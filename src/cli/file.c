@@ -2,6 +2,7 @@
 #include "cli/file.h"
 #include "base/mem.h"
 #include "config/yaml.h"
+#include "experiment/secrets.h"
 #include "os/fs.h"
 #include <string.h>
 
@@ -47,4 +48,17 @@ void file_show_diagnostics(struct cli *cli, const struct diags *diags)
         cli->error_details = json_pack("{s:O}", "diagnostics", list);
     json_decref(list);
     buf_done(&text);
+}
+
+int file_check_secrets(struct cli *cli, const char *given, char **path, struct err *err)
+{
+    struct diags diags;
+    AUTO_FREE char *warning = NULL;
+    int rc = secrets_check(given, path, &warning, &diags, err);
+    if (rc == -1 && diags_total(&diags))
+        file_show_diagnostics(cli, &diags);
+    diags_done(&diags);
+    if (warning)
+        cli_warn(cli, warning);
+    return rc;
 }

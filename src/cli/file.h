@@ -10,5 +10,7 @@
 bool file_is_experiment(const char *path);
 /* All that is wrong with a file: on standard error, and into the error that -o json prints. */
 void file_show_diagnostics(struct cli *cli, const struct diags *diags);
+/* secrets_check(), with what is wrong shown as above, and what is doubtful as a warning. */
+int file_check_secrets(struct cli *cli, const char *given, char **path, struct err *err) MUST_CHECK;
 
 #endif

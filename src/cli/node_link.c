@@ -202,3 +202,9 @@ int node_ask(struct node_link *l, const char *const *words, struct str input, js
     *out = value;
     return 0;
 }
+
+int node_queue(struct node_link *l, json_t **out, struct err *err)
+{
+    static const char *const words[] = {"queue", "list", "-o", "json", NULL};
+    return node_ask(l, words, (struct str){0}, out, err);
+}

@@ -6,7 +6,6 @@
 #include "cli/reach.h"
 
 #define NODE_PROGRAM "/opt/flambe/bin/flambe-node"
-#define NODE_RESULTS "/srv/flambe/results" /* output__NAME of each experiment, on every host */
 #define NODE_CALL_TIMEOUT (60 * USEC_PER_SEC)
 #define NODE_GLANCE (3 * USEC_PER_SEC)
 
@@ -57,5 +56,8 @@ void node_answer_done(struct node_answer *a);
  * answers with. Where it failed, the error is its own: code and message. */
 int node_ask(struct node_link *l, const char *const *words, struct str input, json_t **out,
              struct err *err) MUST_CHECK;
+
+/* What runs, what waits and what is over there: an object with the lists "entries" and "done". */
+int node_queue(struct node_link *l, json_t **out, struct err *err) MUST_CHECK;
 
 #endif

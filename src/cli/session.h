@@ -40,6 +40,8 @@ struct target {
 int target_open(struct session *s, const char *word, struct target *out,
                 struct err *err) MUST_CHECK;
 void target_done(struct target *t);
+/* Whether this laptop has a record of a cluster of that name, of any creator and region. */
+bool session_knows(struct session *s, const char *name);
 
 /* Reads a cluster file and shows all that is wrong with it; `with_key`: and with the key file that
  * it names, unless --identity gives another. */

@@ -109,6 +109,18 @@ static bool record_fits(const struct cli *cli, const struct cluster_record *r, c
            (!region || strcmp(r->region, region) == 0);
 }
 
+bool session_knows(struct session *s, const char *name)
+{
+    struct cluster_records records = {0};
+    bool found = false;
+    if (cluster_records_list(&s->cluster, &records, NULL) == -1)
+        return false;
+    for (size_t i = 0; i < records.count; i++)
+        found = found || strcmp(records.items[i].name, name) == 0;
+    cluster_records_done(&records);
+    return found;
+}
+
 /* Finds the one record of that name; *found is NULL where there is none. Several in several regions
  * are told apart by the region that would be used anyway. */
 static int find_record(struct session *s, const struct cluster_records *records, const char *name,
