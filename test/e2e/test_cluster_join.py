@@ -1,30 +1,18 @@
 """A cluster that grows while an experiment runs, and one of a single machine whose shared tree is a directory
 of its own. Needs root and LXC, and a static flambe-node; see test_cluster_run.py."""
-import os
-
 import pytest
 
 from runs import wait_for
-from test_cluster_run import NAME, NODE, end, experiment, first, flambe, ran, rows, start
+from test_cluster_run import NAME, end, experiment, first, flambe, laboratory, ran, rows, start
 
 
 @pytest.fixture(scope="module")
 def small(booted):
     """1 + 1 booted hosts, which the experiment makes."""
-    if not os.access(NODE, os.X_OK):
-        pytest.skip("FLAMBE_NODE names no flambe-node")
-    booted.env["FLAMBE_NODE"] = NODE
-    booted.env["USER"] = "somebody"
-    booted.work = booted.home / "work"
-    booted.work.mkdir()
-    booted.files = [booted.cluster_file(name=NAME, factories_num=n, factories_type="t3.small",
-                                        orchestrator_type="t3.small") for n in (1, 2)]
-    booted.started = []
-    yield booted
-    for child in booted.started:
-        if child.poll() is None:
-            child.kill()
-        child.communicate()
+    for box in laboratory(booted):
+        box.files = [box.cluster_file(name=NAME, factories_num=n, factories_type="t3.small",
+                                      orchestrator_type="t3.small") for n in (1, 2)]
+        yield box
 
 
 def test_a_factory_that_joins_meanwhile_has_the_files_and_runs_trials(small):

@@ -21,23 +21,29 @@ RESULTS = "/srv/flambe/results"
 NODE = os.environ.get("FLAMBE_NODE", str(ROOT / "build-node/flambe-node"))
 
 
-@pytest.fixture(scope="module")
-def cluster(booted):
-    """1 + 2 booted hosts, which the first experiment makes; the tests below share them in order."""
+def laboratory(booted):
+    """A sandbox whose experiments start in `work`, with the programs that were started ended after it."""
     if not os.access(NODE, os.X_OK):
         pytest.skip("FLAMBE_NODE names no flambe-node")
     booted.env["FLAMBE_NODE"] = NODE
     booted.env["USER"] = "somebody"
     booted.work = booted.home / "work"
     booted.work.mkdir()
-    booted.file = booted.cluster_file(name=NAME, factories_num=2, factories_type="t3.small",
-                                      orchestrator_type="t3.small")
     booted.started = []
     yield booted
     for child in booted.started:
         if child.poll() is None:
             child.kill()
         child.communicate()
+
+
+@pytest.fixture(scope="module")
+def cluster(booted):
+    """1 + 2 booted hosts, which the first experiment makes; the tests below share them in order."""
+    for box in laboratory(booted):
+        box.file = box.cluster_file(name=NAME, factories_num=2, factories_type="t3.small",
+                                    orchestrator_type="t3.small")
+        yield box
 
 
 def flambe(box, *argv, status=0, **more):
